@@ -1,0 +1,1 @@
+"""What runs in Lava's own Python."""

@@ -1,0 +1,134 @@
+"""Runs a graph of processes by its reference semantics, in chunks of images, on all cores."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from neurocompile.backend import Activity, Progress, Result, silent
+from neurocompile.errors import Issue
+from neurocompile.ir import Array, Graph, run
+from neurocompile.ir.fan_out import fan_out
+from neurocompile.ir.paths import Source
+from neurocompile.ir.processes import Encoder
+
+_CHUNK_BYTES = 48 << 20
+"""Memory of one chunk's largest current: a chunk has as many images as fit, at least one."""
+
+_MOST_IMAGES = 64
+"""Of a chunk, so that progress is seen and cores share the work."""
+
+
+class NumpyBackend:
+    """Takes every graph of processes."""
+
+    name: ClassVar[str] = "numpy"
+
+    def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102, ARG002
+        return ()
+
+    def compile(self, graph: Graph, progress: Progress = silent) -> NumpyExecutable:  # noqa: D102, ARG002
+        return NumpyExecutable(graph)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    first: int
+    potentials: Array
+    events: Mapping[str, Array]
+    spikes: Mapping[str, Array]
+
+
+class NumpyExecutable:
+    """A graph that runs layer by layer: all steps of a layer before the next.
+
+    Parameters
+    ----------
+    graph
+        Of processes.
+    threads
+        How many chunks run at once; all cores where it is None. The result does not depend on it.
+    """
+
+    def __init__(self, graph: Graph, threads: int | None = None) -> None:
+        self._graph = graph
+        self._threads = threads or os.cpu_count() or 1
+        (self._entry,) = graph.inputs
+        (self._decoder,) = graph.outputs
+        self._sources = [node.name for node in graph.nodes if isinstance(node.op, Source)]
+        self._fan_out = fan_out(graph)
+
+    def run(  # noqa: D102
+        self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent
+    ) -> Result:
+        began = time.perf_counter()
+        outputs = self._graph.types[self._decoder].shape
+        integer = self._graph.types[self._decoder].integer
+        potentials = np.empty((len(x), steps, *outputs), np.int64 if integer else np.float64)
+        events = {name: np.zeros(self._graph.types[name].shape, np.int64) for name in self._sources}
+        spikes: dict[str, Array] = {}
+        for chunk in self._chunks(x, steps, probes, progress):
+            images = slice(chunk.first, chunk.first + len(chunk.potentials))
+            potentials[images] = chunk.potentials
+            for name, count in chunk.events.items():
+                events[name] += count
+            for name, stream in chunk.spikes.items():
+                if name not in spikes:
+                    spikes[name] = np.empty((len(x), *stream.shape[1:]), stream.dtype)
+                spikes[name][images] = stream
+        activity = {
+            name: Activity(int(count.sum()), int((count * self._fan_out.get(name, 0)).sum()))
+            for name, count in events.items()
+        }
+        return Result(potentials, activity, spikes, time.perf_counter() - began)
+
+    def close(self) -> None:  # noqa: D102
+        pass
+
+    def _chunks(self, x: Array, steps: int, probes: Sequence[str], progress: Progress) -> Iterator[_Chunk]:
+        size = self._chunk_size(steps)
+        starts = iter(range(0, len(x), size))
+        waiting: set[Future[_Chunk]] = set()
+        done = 0
+        # Chunks already use every core, so BLAS must not start threads of its own.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(self._threads) as pool:
+            try:
+                while True:
+                    # No more are begun than can be taken in, or results would pile up.
+                    for start in starts:
+                        waiting.add(pool.submit(self._run_chunk, x[start : start + size], start, steps, probes))
+                        if len(waiting) > self._threads:
+                            break
+                    if not waiting:
+                        break
+                    finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in finished:
+                        chunk = future.result()
+                        done += len(chunk.potentials)
+                        progress("simulating", done, len(x))
+                        yield chunk
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _chunk_size(self, steps: int) -> int:
+        largest = max(int(np.prod(t.shape)) for t in self._graph.types.values())
+        return max(1, min(_MOST_IMAGES, _CHUNK_BYTES // (largest * steps * 4)))
+
+    def _run_chunk(self, x: Array, first: int, steps: int, probes: Sequence[str]) -> _Chunk:
+        encoder = self._entry.op
+        assert isinstance(encoder, Encoder)
+        stream = encoder.encode(x, steps, first)
+        values = run(self._graph, {self._entry.name: stream}, keep=[self._decoder, *self._sources])
+        return _Chunk(
+            first,
+            np.moveaxis(values[self._decoder], 0, 1),
+            {name: np.count_nonzero(values[name], axis=(0, 1)) for name in self._sources},
+            {name: np.moveaxis(values[name], 0, 1) for name in probes},
+        )

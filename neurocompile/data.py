@@ -1,0 +1,121 @@
+"""Images and labels: read from files, and checked before anything runs."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from neurocompile.errors import DataError, Issue
+from neurocompile.ir import Array
+
+_KEYS = ("x_calibration", "x_test", "y_test")
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a network is calibrated and measured on.
+
+    Parameters
+    ----------
+    x_calibration
+        Training images ``(N, *shape)``.
+    x_test, y_test
+        Test images ``(M, *shape)`` and their classes ``(M,)``.
+    """
+
+    x_calibration: Array
+    x_test: Array
+    y_test: Array
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Data:
+        """Read an ``.npz`` file with the three arrays, without running any code in it.
+
+        Raises
+        ------
+        DataError
+            If the file can't be read, or lacks an array.
+        """
+        loaded = _load(Path(path))
+        if not isinstance(loaded, dict):
+            raise DataError(f"{path} holds one array", remedy=f"save an .npz with {', '.join(_KEYS)}")
+        missing = [key for key in _KEYS if key not in loaded]
+        if missing:
+            raise DataError(
+                f"{path} lacks {', '.join(missing)}",
+                remedy=f"save it with numpy.savez_compressed and the keys {', '.join(_KEYS)}",
+            )
+        return cls(*(loaded[key] for key in _KEYS))
+
+    def check(self, shape: tuple[int, ...], classes: int) -> None:
+        """Compare all arrays with what the network takes and gives.
+
+        Raises
+        ------
+        DataError
+            With every problem found.
+        """
+        issues = image_issues(self.x_calibration, shape, "x_calibration") + image_issues(self.x_test, shape, "x_test")
+        issues += label_issues(self.y_test, len(self.x_test), classes)
+        if issues:
+            raise DataError.of(issues)
+
+
+def read_images(path: str | os.PathLike[str]) -> Array:
+    """Read images from an ``.npy`` file, or from the ``x_test`` of an ``.npz``.
+
+    Raises
+    ------
+    DataError
+        If there are none to be read.
+    """
+    loaded = _load(Path(path))
+    if isinstance(loaded, dict):
+        if "x_test" not in loaded:
+            raise DataError(f"{path} lacks x_test", remedy="save the images under that key, or as an .npy file")
+        return loaded["x_test"]
+    return loaded
+
+
+def _load(path: Path) -> Array | dict[str, Array]:
+    try:
+        with path.open("rb") as file:
+            # Memory-mapped files would follow changes on disk, and pickled ones would run code: neither is read.
+            loaded = np.load(file, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+    except OSError as error:
+        raise DataError(f"can't read {path}: {error.strerror or error}", remedy="check the path") from error
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise DataError(
+            f"{path} is no valid .npy or .npz file of plain arrays ({error})",
+            remedy="save it again with numpy.save or numpy.savez_compressed, without Python objects",
+        ) from error
+
+
+def image_issues(x: Array, shape: tuple[int, ...], name: str) -> list[Issue]:
+    """List what is wrong with images ``(N, *shape)``."""
+    if x.dtype.kind not in "fiub":
+        return [Issue(f"{name} holds {x.dtype}, not numbers", remedy="save the images as float32 or uint8")]
+    if x.ndim == 0 or x.shape[1:] != shape or not len(x):
+        expected = ", ".join(("N", *map(str, shape)))
+        return [Issue(f"{name} has the shape {x.shape}; the network takes ({expected})", remedy="reshape the images")]
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        bad = int(np.count_nonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1)))
+        return [Issue(f"{name} has NaN or infinite values in {bad} images", remedy="leave these images out")]
+    return []
+
+
+def label_issues(y: Array, images: int, classes: int) -> list[Issue]:
+    """List what is wrong with labels ``(images,)`` of a number of classes."""
+    if y.dtype.kind not in "iu":
+        return [Issue(f"y_test holds {y.dtype}", remedy="give each image's class as an integer")]
+    if y.shape != (images,):
+        return [Issue(f"y_test has the shape {y.shape}; there are {images} images", remedy="give one label an image")]
+    if y.min() < 0 or y.max() >= classes:
+        problem = f"y_test has labels from {y.min()} to {y.max()}; the network has {classes} classes, from 0 to {classes - 1}"
+        return [Issue(problem, remedy="number the classes from 0, in the order of the network's outputs")]
+    return []

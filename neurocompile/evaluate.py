@@ -1,0 +1,130 @@
+"""What a conversion cost: accuracy against steps, agreement, spikes; and whether two backends agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurocompile.backend import Activity, Executable, Progress, Result, silent
+from neurocompile.ir import Array
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A spiking network measured on a test set.
+
+    Parameters
+    ----------
+    images
+        How many.
+    ann_accuracy
+        Of the original network on the same images, as a fraction; None where it is not at hand.
+    accuracy_by_step
+        Of the spiking network after each step, ``(T,)``.
+    agreement
+        The fraction of images on which both networks decide alike after the last step; None likewise.
+    activity
+        Of the encoder and each layer of neurons, over all images and steps.
+    neurons
+        The size of each layer of neurons.
+    seconds
+        The time that the simulation took.
+    """
+
+    images: int
+    ann_accuracy: float | None
+    accuracy_by_step: Array
+    agreement: float | None
+    activity: Mapping[str, Activity]
+    neurons: Mapping[str, int]
+    seconds: float
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.accuracy_by_step)
+
+    @property
+    def accuracy(self) -> float:
+        """Of the spiking network after the last step."""
+        return float(self.accuracy_by_step[-1])
+
+    @property
+    def loss_points(self) -> float | None:
+        """The ANN's accuracy minus the spiking network's, in percentage points."""
+        return None if self.ann_accuracy is None else 100 * (self.ann_accuracy - self.accuracy)
+
+    @property
+    def loss_relative(self) -> float | None:
+        """The loss as a fraction of the ANN's accuracy."""
+        if not self.ann_accuracy:
+            return None
+        return (self.ann_accuracy - self.accuracy) / self.ann_accuracy
+
+    @property
+    def spikes_per_neuron(self) -> float:
+        """Spikes that a neuron fires for an image, on average over all neurons."""
+        spikes = sum(self.activity[name].events for name in self.neurons)
+        return spikes / (self.images * max(1, sum(self.neurons.values())))
+
+    @property
+    def synaptic_operations(self) -> float:
+        """Synaptic operations for an image, those that the encoder's values cause among them."""
+        return sum(a.synaptic_operations for a in self.activity.values()) / self.images
+
+
+def evaluate(
+    executable: Executable,
+    x: Array,
+    y: Array,
+    *,
+    steps: int,
+    neurons: Mapping[str, int],
+    ann: Array | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Run a test set and measure the result.
+
+    Parameters
+    ----------
+    executable
+        The spiking network.
+    x, y
+        Images ``(N, *shape)`` and classes ``(N,)``.
+    steps
+        T.
+    neurons
+        The size of each layer of neurons.
+    ann
+        The original network's outputs ``(N, classes)``.
+    progress
+        Told of each chunk of images.
+    """
+    result = executable.run(x, steps=steps, progress=progress)
+    decisions = result.decisions
+    ann_decisions = None if ann is None else np.argmax(ann.reshape(len(ann), -1), axis=1)
+    return Evaluation(
+        images=len(x),
+        ann_accuracy=None if ann_decisions is None else float(np.mean(ann_decisions == y)),
+        accuracy_by_step=np.mean(decisions == y[:, None], axis=0),
+        agreement=None if ann_decisions is None else float(np.mean(decisions[:, -1] == ann_decisions)),
+        activity=result.activity,
+        neurons=neurons,
+        seconds=result.seconds,
+    )
+
+
+def mismatches(a: Result, b: Result) -> dict[str, int]:
+    """Count, layer by layer, the values that differ between two runs of the same images.
+
+    Returns
+    -------
+    dict
+        For each probed process the neurons times steps times images whose spikes differ, and for ``potentials``
+        the decoder's accumulated values that do.
+    """
+    found = {name: int(np.count_nonzero(a.spikes[name] != b.spikes[name])) for name in a.spikes}
+    found["potentials"] = int(np.count_nonzero(a.potentials != b.potentials))
+    return found

@@ -1,0 +1,312 @@
+"""What each ONNX operator becomes: one function an operator, one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neurocompile.errors import ModelError
+from neurocompile.ir import Array, Op, TensorType
+from neurocompile.ir.kernels import Padding
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Identity,
+    Linear,
+    MaxPool,
+    ReLU,
+)
+
+
+@dataclass(frozen=True)
+class OnnxNode:
+    """An ONNX node whose inputs are known.
+
+    Parameters
+    ----------
+    name, op
+        Of the node.
+    tensors
+        For each input its type, None where it is a constant or left out.
+    constants
+        For each input its value, None where it is computed or left out.
+    attributes
+        By name.
+    """
+
+    name: str
+    op: str
+    tensors: tuple[TensorType | None, ...]
+    constants: tuple[Array | None, ...]
+    attributes: Mapping[str, Any]
+
+    def error(self, problem: str, remedy: str | None = None) -> ModelError:
+        """Make an error that names this node."""
+        return ModelError(problem, self.name, self.op, remedy)
+
+    def shape(self, i: int = 0) -> tuple[int, ...]:
+        """Give the shape of a computed input, without the batch axis."""
+        tensor = self.tensors[i]
+        if tensor is None:
+            raise self.error("applies to a constant what is meant for the network's values")
+        return tensor.shape
+
+    def constant(self, i: int) -> Array:
+        """Give a constant input as reals."""
+        value = self.optional(i)
+        if value is None:
+            raise self.error(f"input {i} is computed while the network runs", "export it as a constant")
+        return value
+
+    def optional(self, i: int) -> Array | None:
+        """Give a constant input as reals, or None where it is left out."""
+        if i >= len(self.constants):
+            return None
+        value = self.constants[i]
+        if value is None and self.tensors[i] is not None:
+            raise self.error(f"input {i} is computed while the network runs", "export it as a constant")
+        return None if value is None else value.astype(np.float64)
+
+    def integers(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
+        """Give an attribute that is a list of integers."""
+        return tuple(int(i) for i in self.attributes.get(name, default))
+
+
+Importer = Callable[[OnnxNode], Sequence[Op]]
+"""Gives the layers that stand for a node, each reading the one before."""
+
+
+def _conv(node: OnnxNode) -> Sequence[Op]:
+    weight = node.constant(1)
+    if weight.ndim != 4:
+        raise node.error(f"is {weight.ndim - 2}-dimensional; only 2-D convolutions are converted")
+    bias = node.optional(2)
+    return [
+        Conv(
+            weight,
+            np.zeros(len(weight)) if bias is None else bias,
+            stride=_pair(node, "strides", 1),
+            padding=_padding(node),
+            dilation=_pair(node, "dilations", 1),
+            groups=int(node.attributes.get("group", 1)),
+        )
+    ]
+
+
+def _gemm(node: OnnxNode) -> Sequence[Op]:
+    if node.attributes.get("transA", 0):
+        raise node.error("transposes the batch", "export the layer as a plain Linear")
+    weight = node.constant(1) * float(node.attributes.get("alpha", 1.0))
+    weight = weight if node.attributes.get("transB", 0) else weight.T
+    bias = node.optional(2)
+    beta = float(node.attributes.get("beta", 1.0))
+    return [Linear(weight, np.zeros(len(weight)) if bias is None else _spread(node, beta * bias, len(weight)))]
+
+
+def _matmul(node: OnnxNode) -> Sequence[Op]:
+    if node.tensors[0] is None:
+        raise node.error("multiplies a constant by the network's values", "put the values first")
+    weight = node.constant(1)
+    if weight.ndim != 2:
+        raise node.error(f"its weights have {weight.ndim} axes; only 2 are converted")
+    return [Linear(weight.T, np.zeros(weight.shape[1]))]
+
+
+def _batch_normalization(node: OnnxNode) -> Sequence[Op]:
+    if node.attributes.get("training_mode", 0):
+        raise node.error("is in training mode", "export the model after model.eval()")
+    arrays = [node.constant(i) for i in range(1, 5)]
+    return [BatchNorm(*arrays, epsilon=float(node.attributes.get("epsilon", 1e-5)))]
+
+
+def _relu(node: OnnxNode) -> Sequence[Op]:
+    del node
+    return [ReLU()]
+
+
+def _max_pool(node: OnnxNode) -> Sequence[Op]:
+    return [MaxPool(*_window(node))]
+
+
+def _average_pool(node: OnnxNode) -> Sequence[Op]:
+    kernel, stride, padding = _window(node)
+    if any(padding) and not node.attributes.get("count_include_pad", 0):
+        raise node.error("leaves the padding out of the mean", "export it with count_include_pad=1, or without padding")
+    return [AvgPool(kernel, stride, padding)]
+
+
+def _global_average_pool(node: OnnxNode) -> Sequence[Op]:
+    return [_over_space(node)]
+
+
+def _reduce_mean(node: OnnxNode) -> Sequence[Op]:
+    given = node.optional(1)
+    axes = node.integers("axes", ()) if given is None else tuple(int(a) for a in given)
+    pool = _over_space(node)
+    if sorted(a % 4 for a in axes) != [2, 3]:
+        raise node.error(f"takes the mean over the axes {list(axes)}; only the two of space are converted")
+    return [pool] if node.attributes.get("keepdims", 1) else [pool, Flatten()]
+
+
+def _over_space(node: OnnxNode) -> AvgPool:
+    shape = node.shape()
+    if len(shape) != 3:
+        raise node.error(f"takes images (channels, height, width), not {list(shape)}")
+    return AvgPool((shape[1], shape[2]), (shape[1], shape[2]))
+
+
+def _flatten(node: OnnxNode) -> Sequence[Op]:
+    axis = int(node.attributes.get("axis", 1))
+    if axis % (len(node.shape()) + 1) != 1:
+        raise node.error(f"flattens from axis {axis}; only 1, which leaves the batch, is converted")
+    return [Flatten()]
+
+
+def _reshape(node: OnnxNode) -> Sequence[Op]:
+    shape = node.shape()
+    target = tuple(int(i) for i in node.constant(1))
+    size = int(np.prod(shape))
+    if len(target) == 2 and target[1] in (size, -1) and (target[1] == size or target[0] != -1):
+        return [Flatten()]
+    if target[1:] == shape:
+        return [Identity()]
+    raise node.error(f"reshapes {list(shape)} to {list(target)}; only flattening each image is converted")
+
+
+def _squeeze(node: OnnxNode) -> Sequence[Op]:
+    shape = node.shape()
+    given = node.optional(1)
+    axes = node.integers("axes", ()) if given is None else tuple(int(a) for a in given)
+    if len(shape) == 3 and shape[1:] == (1, 1) and sorted(a % 4 for a in axes) == [2, 3]:
+        return [Flatten()]
+    raise node.error(f"removes the axes {list(axes)} of {list(shape)}; only both axes of space are converted")
+
+
+def _add(node: OnnxNode) -> Sequence[Op]:
+    if all(tensor is not None for tensor in node.tensors):
+        return [Add()]
+    shift = _other_constant(node)
+    return [Affine(np.ones_like(shift), shift)]
+
+
+def _sub(node: OnnxNode) -> Sequence[Op]:
+    shift = _other_constant(node)
+    if node.tensors[0] is None:
+        return [Affine(-np.ones_like(shift), shift)]
+    return [Affine(np.ones_like(shift), -shift)]
+
+
+def _mul(node: OnnxNode) -> Sequence[Op]:
+    scale = _other_constant(node)
+    return [Affine(scale, np.zeros_like(scale))]
+
+
+def _div(node: OnnxNode) -> Sequence[Op]:
+    divisor = _other_constant(node)
+    if node.tensors[0] is None:
+        raise node.error("divides by the network's values")
+    if np.any(divisor == 0):
+        raise node.error("divides by 0")
+    return [Affine(1 / divisor, np.zeros_like(divisor))]
+
+
+def _identity(node: OnnxNode) -> Sequence[Op]:
+    del node
+    return [Identity()]
+
+
+def _dropout(node: OnnxNode) -> Sequence[Op]:
+    training = node.optional(2)
+    if training is not None and training.any():
+        raise node.error("is in training mode", "export the model after model.eval()")
+    return [Identity()]
+
+
+def _cast(node: OnnxNode) -> Sequence[Op]:
+    # TensorProto's FLOAT and DOUBLE: any other type would round or wrap the values.
+    if node.attributes["to"] not in (1, 11):
+        raise node.error("casts to another type than float", "keep the network in float32")
+    return [Identity()]
+
+
+def _other_constant(node: OnnxNode) -> Array:
+    """Give the constant operand of arithmetic, one value for each channel, or one for all."""
+    at = 0 if node.tensors[0] is None else 1
+    if node.tensors[at] is not None:
+        raise node.error("combines two computed values", "only Add does so in a form that spikes can compute")
+    shape = node.shape(1 - at)
+    value = node.constant(at)
+    if value.size == 1:
+        return value.reshape(1)
+    aligned = value.reshape((1,) * (len(shape) + 1 - value.ndim) + value.shape)
+    if aligned.ndim != len(shape) + 1 or aligned.size != shape[0] or aligned.shape[1] != shape[0]:
+        raise node.error(f"its constant of shape {list(value.shape)} is not one value for each channel of {list(shape)}")
+    return aligned.reshape(-1)
+
+
+def _spread(node: OnnxNode, bias: Array, outputs: int) -> Array:
+    if bias.size not in (1, outputs):
+        raise node.error(f"has {bias.size} biases for {outputs} outputs")
+    return np.broadcast_to(bias.reshape(-1), (outputs,))
+
+
+def _pair(node: OnnxNode, name: str, default: int) -> tuple[int, int]:
+    values = node.integers(name, (default, default))
+    if len(values) != 2 or min(values) < 1:
+        raise node.error(f"has {name}={list(values)}; two positive numbers are needed")
+    return values[0], values[1]
+
+
+def _padding(node: OnnxNode) -> Padding:
+    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
+        raise node.error(f"pads by {node.attributes['auto_pad']}", "export it with explicit pads")
+    values = node.integers("pads", (0, 0, 0, 0))
+    if len(values) != 4 or min(values) < 0:
+        raise node.error(f"has pads={list(values)}; four numbers, none of them negative, are needed")
+    return values[0], values[1], values[2], values[3]
+
+
+def _window(node: OnnxNode) -> tuple[tuple[int, int], tuple[int, int], Padding]:
+    kernel, stride, padding = _pair(node, "kernel_shape", 1), _pair(node, "strides", 1), _padding(node)
+    if _pair(node, "dilations", 1) != (1, 1):
+        raise node.error("has a dilated window", "use a pool without dilation")
+    shape = node.shape()
+    if len(shape) != 3:
+        raise node.error(f"takes images (channels, height, width), not {list(shape)}")
+    rest = [
+        (n + padding[i] + padding[i + 2] - k) % s for i, (n, k, s) in enumerate(zip(shape[1:], kernel, stride, strict=True))
+    ]
+    if node.attributes.get("ceil_mode", 0) and any(rest):
+        raise node.error("rounds its size up, with windows that reach over the edge", "export it with ceil_mode=False")
+    return kernel, stride, padding
+
+
+IMPORTERS: dict[str, Importer] = {
+    "Add": _add,
+    "AveragePool": _average_pool,
+    "BatchNormalization": _batch_normalization,
+    "Cast": _cast,
+    "Conv": _conv,
+    "Div": _div,
+    "Dropout": _dropout,
+    "Flatten": _flatten,
+    "Gemm": _gemm,
+    "GlobalAveragePool": _global_average_pool,
+    "Identity": _identity,
+    "MatMul": _matmul,
+    "MaxPool": _max_pool,
+    "Mul": _mul,
+    "ReduceMean": _reduce_mean,
+    "Relu": _relu,
+    "Reshape": _reshape,
+    "Squeeze": _squeeze,
+    "Sub": _sub,
+}
+"""The operators that are converted, by their ONNX names."""

@@ -1,0 +1,66 @@
+"""The original network, run by ONNX Runtime: what every conversion is compared with."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import onnxruntime
+
+from neurocompile.errors import ModelError
+from neurocompile.ir import Array
+
+_BATCH = 250
+"""Images at a time where the file leaves the batch open: larger ones need memory and are no faster."""
+
+
+class OnnxReference:
+    """An ONNX file's network, run in ONNX Runtime on the CPU.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Raises
+    ------
+    ModelError
+        If ONNX Runtime can't run it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        try:
+            self._session = onnxruntime.InferenceSession(
+                os.fspath(path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
+            raise ModelError(f"ONNX Runtime can't run {path}: {error}", remedy="export the model again") from error
+        (self._input,) = self._session.get_inputs()
+
+    def run(self, x: Array) -> Array:
+        """Compute the network's first output.
+
+        Parameters
+        ----------
+        x
+            Images ``(B, *shape)``, cast to the type that the file declares.
+
+        Returns
+        -------
+        Array
+            ``(B, *output)``.
+        """
+        dtype = {"tensor(uint8)": np.uint8, "tensor(double)": np.float64}.get(self._input.type, np.float32)
+        fixed = self._input.shape[0]
+        size = fixed if isinstance(fixed, int) and fixed > 0 else _BATCH
+        parts = []
+        for start in range(0, len(x), size):
+            part = np.ascontiguousarray(x[start : start + size], dtype)
+            missing = fixed - len(part) if isinstance(fixed, int) and fixed > 0 else 0
+            # A file with a fixed batch takes nothing else: the last one is filled up with its own last image.
+            filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            (result, *_) = self._session.run(None, {self._input.name: filled})
+            parts.append(result[: len(part)])
+        return np.concatenate(parts)

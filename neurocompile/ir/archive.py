@@ -1,0 +1,114 @@
+"""A file of one JSON document and named arrays: a zip with digests, without pickle, written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurocompile.errors import DeploymentError
+from neurocompile.ir.op import Array
+
+_DOCUMENT = "document.json"
+_DIGESTS = "digests.json"
+_DATE = (1980, 1, 1, 0, 0, 0)
+"""A fixed date in every entry, so that equal contents make equal files."""
+
+
+def write(path: Path, document: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
+    """Write an archive; either the whole file is there afterwards, or what was there before.
+
+    Raises
+    ------
+    DeploymentError
+        If the folder is missing or read-only, or the disk is full.
+    """
+    entries = {_DOCUMENT: json.dumps(document, indent=1).encode()}
+    for name, array in arrays.items():
+        buffer = io.BytesIO()
+        np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+        entries[f"{name}.npy"] = buffer.getvalue()
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
+    entries[_DIGESTS] = json.dumps(digests, indent=1).encode()
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+                for name, content in entries.items():
+                    entry = zipfile.ZipInfo(name, _DATE)
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                    archive.writestr(entry, content)
+            _give_usual_rights(temporary)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        raise DeploymentError(
+            f"can't write {path}: {error.strerror or error}",
+            remedy="give a path in a writable folder on a disk with room",
+        ) from error
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Read an archive and check its digests.
+
+    Raises
+    ------
+    DeploymentError
+        If the file is missing, truncated, edited, or no archive of this kind.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = {name: archive.read(name) for name in archive.namelist()}
+    except OSError as error:
+        raise DeploymentError(
+            f"can't read {path}: {error.strerror or error}", remedy="check the path and its permissions"
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise _damaged(path, str(error)) from error
+    try:
+        digests = json.loads(entries.pop(_DIGESTS))
+        found = {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
+        if digests != found:
+            raise _damaged(path, "its contents do not match their digests")
+        document = json.loads(entries.pop(_DOCUMENT))
+        arrays = {name.removesuffix(".npy"): _array(content) for name, content in entries.items()}
+    except (KeyError, ValueError) as error:
+        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    if not isinstance(document, dict):
+        raise _damaged(path, "its document is no object")
+    return document, arrays
+
+
+def _array(content: bytes) -> Array:
+    # numpy.load would allocate what the header claims; this never takes more than the bytes that are there.
+    buffer = io.BytesIO(content)
+    if np.lib.format.read_magic(buffer) != (1, 0):
+        raise ValueError("an array of an unknown version")
+    shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(buffer)
+    if fortran_order or dtype.hasobject:
+        raise ValueError("an array that is not in plain C order")
+    return np.frombuffer(content, dtype, offset=buffer.tell()).reshape(shape)
+
+
+def _damaged(path: Path, why: str) -> DeploymentError:
+    return DeploymentError(
+        f"{path} is no deployment, or it was truncated or edited ({why})", remedy="compile it again with -o"
+    )
+
+
+def _give_usual_rights(path: str) -> None:
+    # mkstemp keeps the file to its owner; a result has the rights that any new file of the user's would have.
+    mask = os.umask(0)
+    os.umask(mask)
+    os.chmod(path, 0o666 & ~mask)

@@ -1,0 +1,75 @@
+"""How the processes of a graph are wired: from each source of spikes, through synapses, to each receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from neurocompile.errors import GraphError
+from neurocompile.ir.graph import Graph, Node
+from neurocompile.ir.processes import CurrentSum, Decoder, Encoder, IntegrateAndFire, SpikeMaxPool
+
+Source = Encoder | IntegrateAndFire | SpikeMaxPool
+"""Sends a stream of its own; all but the encoder receive one too."""
+
+Receiver = IntegrateAndFire | SpikeMaxPool | Decoder
+"""Has state: it adds up the currents of its paths."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """Synapses in a row.
+
+    Parameters
+    ----------
+    source
+        The name of the process that sends.
+    synapses
+        The stateless nodes on the way, in order; none where the receiver takes the spikes as they are.
+    """
+
+    source: str
+    synapses: tuple[Node, ...]
+
+
+def receivers(graph: Graph) -> Iterator[Node]:
+    """Yield the nodes that have state, in order."""
+    return (node for node in graph.nodes if isinstance(node.op, Receiver))
+
+
+def paths(graph: Graph, receiver: Node) -> tuple[Path, ...]:
+    """List the paths whose sum a receiver's current is.
+
+    Raises
+    ------
+    GraphError
+        If currents are added anywhere but right before the receiver.
+    """
+    (end,) = receiver.inputs
+    ends = graph[end].inputs if isinstance(graph[end].op, CurrentSum) else (end,)
+    return tuple(_walk(graph, name) for name in ends)
+
+
+def _walk(graph: Graph, end: str) -> Path:
+    synapses: list[Node] = []
+    node = graph[end]
+    while not isinstance(node.op, Source):
+        if isinstance(node.op, CurrentSum):
+            raise GraphError("adds currents that go on through synapses", node.name, "CurrentSum")
+        synapses.append(node)
+        node = graph[node.inputs[0]]
+    return Path(node.name, tuple(reversed(synapses)))
+
+
+def depths(graph: Graph) -> dict[str, int]:
+    """Count, for each source and receiver, the layers before it: the longest way from the encoder.
+
+    A pool that takes spikes without synapses is as deep as what it reads.
+    """
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        if isinstance(node.op, Encoder):
+            found[node.name] = 0
+        elif isinstance(node.op, Receiver):
+            found[node.name] = max(found[p.source] + bool(p.synapses) for p in paths(graph, node))
+    return found

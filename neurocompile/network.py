@@ -1,0 +1,289 @@
+"""The public API: compile a network, measure it, deploy it, save it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neurocompile.backend import Executable, Progress, Result, compile_for, silent
+from neurocompile.calibration.ceilings import Calibration
+from neurocompile.data import image_issues, label_issues
+from neurocompile.errors import DataError, DeploymentError, GraphError, ModelError
+from neurocompile.evaluate import Evaluation, evaluate
+from neurocompile.frontends.onnx_reader import read
+from neurocompile.frontends.onnx_reference import OnnxReference
+from neurocompile.ir import Array, Graph, archive, run
+from neurocompile.ir.layers import Input
+from neurocompile.ir.processes import Encoder, IntegrateAndFire
+from neurocompile.ir.serialization import from_document, to_document
+from neurocompile.options import Options
+from neurocompile.passes import pipeline
+from neurocompile.passes.balance import Balance
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.quantize import Quantize
+from neurocompile.passes.rectify_output import RectifyOutput
+from neurocompile.passes.round_weights import RoundWeights
+
+_FORMAT = "neurocompile deployment"
+_SCHEMA = 1
+_PROBES = 4
+"""Images on which every exact pass, and the import against ONNX Runtime, is checked."""
+
+_IMPORT_TOLERANCE = 1e-3
+"""Relative to the largest output: ONNX Runtime computes in float32."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A compiled spiking network.
+
+    Parameters
+    ----------
+    graph
+        Of processes.
+    options
+        With which it was compiled.
+    reference
+        The original network; None if this one was loaded from a file.
+    """
+
+    graph: Graph
+    options: Options
+    reference: OnnxReference | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one image."""
+        return self.graph.types[self.graph.inputs[0].name].shape
+
+    @property
+    def classes(self) -> int:
+        """The number of outputs."""
+        return int(np.prod(self.graph.types[self.graph.outputs[0]].shape))
+
+    @property
+    def neurons(self) -> dict[str, int]:
+        """The size of each layer of neurons."""
+        return {
+            node.name: int(np.prod(self.graph.types[node.name].shape))
+            for node in self.graph.nodes
+            if isinstance(node.op, IntegrateAndFire)
+        }
+
+    def evaluate(self, x: Array, y: Array, *, steps: int | None = None, progress: Progress = silent) -> Evaluation:
+        """Measure the network in the NumPy simulator.
+
+        Parameters
+        ----------
+        x, y
+            Images ``(N, *shape)`` and their classes ``(N,)``.
+        steps
+            For which to run; as compiled where it is None.
+        progress
+            Told of each chunk of images.
+
+        Raises
+        ------
+        DataError
+            If images or labels do not fit the network.
+        """
+        x, y = np.asarray(x), np.asarray(y)
+        issues = image_issues(x, self.shape, "x") + label_issues(y, len(x), self.classes)
+        if issues:
+            raise DataError.of(issues)
+        ann = None if self.reference is None else self.reference.run(x)
+        executable = compile_for("numpy", self.graph)
+        return evaluate(
+            executable, x, y, steps=steps or self.options.steps, neurons=self.neurons, ann=ann, progress=progress
+        )
+
+    def deploy(self, target: str, progress: Progress = silent) -> Deployment:
+        """Make the network ready to run on a target, such as ``"lava"``.
+
+        Raises
+        ------
+        BackendError
+            If the target is unknown, can't be had, or can't take the network.
+        """
+        return Deployment(self, compile_for(target, self.graph, progress))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a deployment file: the graph, the options and the compiler's version.
+
+        Raises
+        ------
+        DeploymentError
+            If the file can't be written; nothing is left half-written.
+        """
+        document, arrays = to_document(self.graph)
+        archive.write(
+            Path(path),
+            {
+                "format": _FORMAT,
+                "schema": _SCHEMA,
+                "compiler": version("neurocompile"),
+                "options": dataclasses.asdict(self.options),
+                "graph": document,
+            },
+            arrays,
+        )
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A network on a target; a context manager that gives back what the target holds."""
+
+    network: Network
+    executable: Executable
+
+    def run(
+        self, x: Array, *, steps: int | None = None, probes: Sequence[str] | None = None, progress: Progress = silent
+    ) -> Result:
+        """Run images.
+
+        Parameters
+        ----------
+        x
+            ``(N, *shape)``.
+        steps
+            For which to run; as compiled where it is None.
+        probes
+            The processes whose spikes to record; all layers of neurons where it is None.
+        progress
+            Told of the images that are done.
+        """
+        x = np.asarray(x)
+        issues = image_issues(x, self.network.shape, "x")
+        if issues:
+            raise DataError.of(issues)
+        names = tuple(self.network.neurons) if probes is None else probes
+        return self.executable.run(x, steps=steps or self.network.options.steps, probes=names, progress=progress)
+
+    def close(self) -> None:
+        """Give back what the target holds."""
+        self.executable.close()
+
+    def __enter__(self) -> Deployment:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def compile(
+    model: str | os.PathLike[str],
+    calibration: Array,
+    *,
+    steps: int = 64,
+    options: Options | None = None,
+    progress: Progress = silent,
+) -> Network:
+    """Compile a trained network to a spiking one.
+
+    Parameters
+    ----------
+    model
+        An ONNX file.
+    calibration
+        Training images ``(N, *shape)``, from which thresholds are chosen; some hundreds are enough.
+    steps
+        For which the network will run.
+    options
+        Everything else that can be chosen; ``steps`` is taken from it where it is given.
+    progress
+        Told of each stage.
+
+    Raises
+    ------
+    ModelError
+        If the file can't be read, or with every node that can't be converted.
+    DataError
+        If the calibration images do not fit the network.
+    """
+    chosen = options or Options(steps=steps)
+    calibration = np.asarray(calibration)
+    progress("importing", 0, 4)
+    layers = read(model)
+    entry = layers.inputs[0] if layers.inputs else None
+    if entry is None or not isinstance(entry.op, Input):
+        raise ModelError(f"{model} has no input", remedy="export the model again")
+    issues = image_issues(calibration, entry.op.shape, "calibration")
+    if issues:
+        raise DataError.of(issues)
+    reference = OnnxReference(model)
+    probe = calibration[:_PROBES]
+    _check_import(layers, reference, probe)
+    progress("calibrating", 1, 4)
+    layers = pipeline.apply(pipeline.SIMPLIFY, layers, probe)
+    if chosen.decoder == "count":
+        layers = RectifyOutput()(layers)
+    ceilings = chosen.calibration.ceilings(layers, calibration)
+    if chosen.decoder == "count":
+        # Counts of different neurons only compare if they share a threshold.
+        ceilings[layers.outputs[0]] = ceilings[layers.outputs[0]].max(keepdims=True)
+    layers = pipeline.apply((Balance(ceilings),), layers, probe)
+    progress("lowering", 2, 4)
+    graph = Lower(_encoder(entry.op, calibration, chosen), chosen.reset)(layers)
+    progress("rounding", 3, 4)
+    if chosen.precision == "float":
+        graph = RoundWeights()(graph)
+    else:
+        graph = Quantize("layer" if chosen.reset == "zero" else "channel")(graph)
+    progress("compiled", 4, 4)
+    return Network(graph, chosen, reference)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Load a deployment file.
+
+    Raises
+    ------
+    DeploymentError
+        If the file is missing, truncated, edited, or of a newer schema.
+    """
+    document, arrays = archive.read(Path(path))
+    schema = document.get("schema")
+    if document.get("format") != _FORMAT or not isinstance(schema, int):
+        raise DeploymentError(f"{path} is no deployment of neurocompile", remedy="give a file written by -o")
+    if schema > _SCHEMA:
+        raise DeploymentError(
+            f"{path} has schema {schema}, written by neurocompile {document.get('compiler')}; this one reads {_SCHEMA}",
+            remedy="update neurocompile",
+        )
+    return Network(from_document(document["graph"], arrays), _options(document["options"]))
+
+
+def _options(stored: dict[str, Any]) -> Options:
+    try:
+        return Options(**{**stored, "calibration": Calibration(**stored["calibration"])})
+    except (TypeError, KeyError, DataError) as error:
+        raise DeploymentError(f"the stored options are malformed ({error})", remedy="compile it again") from error
+
+
+def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
+    if entry.dtype == "uint8":
+        ceiling, levels = 255.0, 255
+    else:
+        largest = float(np.abs(calibration).max())
+        ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
+    if options.encoder == "poisson":
+        levels = 0
+    return Encoder(entry.shape, options.encoder, ceiling, levels, options.seed)
+
+
+def _check_import(layers: Graph, reference: OnnxReference, probe: Array) -> None:
+    expected = reference.run(probe)
+    found = run(layers, {layers.inputs[0].name: probe})[layers.outputs[0]]
+    error = float(np.abs(expected.reshape(found.shape) - found).max())
+    if not error <= _IMPORT_TOLERANCE * max(1.0, float(np.abs(expected).max())):
+        raise GraphError(
+            f"the imported network differs from ONNX Runtime's result by {error:.3g}",
+            remedy="please report this with the model",
+        )

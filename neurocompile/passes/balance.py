@@ -1,0 +1,43 @@
+"""Balances thresholds by normalising weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from neurocompile.ir import Array, Graph
+from neurocompile.ir.layers import Affine, ReLU
+from neurocompile.passes.base import Fidelity, Rewriter
+from neurocompile.passes.fold_affine import FoldAffine
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Scale weights so that every ReLU's ceiling is 1, the threshold of the neuron that it becomes.
+
+    With ``l`` the layer's ceilings and ``l_prev`` those of the layers that it reads, ``W' = W * l_prev / l`` and
+    ``b' = b / l`` (Diehl et al. 2015; per channel: Kim et al. 2020). The network computes what it did before,
+    since ``relu(x) == l * relu(x / l)``.
+
+    Parameters
+    ----------
+    ceilings
+        For each ReLU its ceilings, ``(channels,)`` or ``(1,)``, all positive.
+    """
+
+    fidelity: ClassVar[Fidelity] = "exact"
+    ceilings: Mapping[str, Array]
+
+    def __call__(self, graph: Graph) -> Graph:  # noqa: D102
+        rewriter = Rewriter(graph)
+        for node in graph.nodes:
+            if not isinstance(node.op, ReLU):
+                continue
+            ceiling = self.ceilings[node.name]
+            before, after = rewriter.fresh(f"{node.name}.normalise"), rewriter.fresh(f"{node.name}.restore")
+            rewriter.redirect(node.name, after)
+            rewriter.set(before, Affine(1 / ceiling, 0 * ceiling), node.inputs)
+            rewriter.set(node.name, ReLU(), (before,))
+            rewriter.set(after, Affine(ceiling, 0 * ceiling), (node.name,))
+        return FoldAffine()(rewriter.graph())

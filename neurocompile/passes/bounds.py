@@ -1,0 +1,39 @@
+"""How large the values of a process graph can get, whatever the input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurocompile.ir import Graph
+from neurocompile.ir.processes import (
+    CurrentSum,
+    Decoder,
+    Encoder,
+    IntegrateAndFire,
+    PoolSynapses,
+    Synapses,
+)
+from neurocompile.passes.weights import row_sums
+
+
+def largest_values(graph: Graph) -> dict[str, float]:
+    """Bound the size of what each process sends in one step; for a decoder, of what it adds in one step."""
+    bounds: dict[str, float] = {}
+    for node in graph.nodes:
+        op = node.op
+        before = [bounds[name] for name in node.inputs]
+        if isinstance(op, Encoder):
+            bounds[node.name] = float(max(op.levels, 1)) if op.code == "constant" else 1.0
+        elif isinstance(op, IntegrateAndFire):
+            bounds[node.name] = 1.0
+        elif isinstance(op, Synapses):
+            bounds[node.name] = before[0] * float(row_sums(op.weight).max()) * 2.0**op.weight_exponent
+        elif isinstance(op, PoolSynapses):
+            bounds[node.name] = before[0] * op.kernel[0] * op.kernel[1]
+        elif isinstance(op, CurrentSum):
+            bounds[node.name] = sum(before)
+        elif isinstance(op, Decoder):
+            bounds[node.name] = before[0] + float(np.abs(op.bias).max())
+        else:
+            bounds[node.name] = before[0]
+    return bounds

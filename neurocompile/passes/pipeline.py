@@ -1,0 +1,56 @@
+"""The passes in their order, each checked on a few inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from neurocompile.errors import GraphError
+from neurocompile.ir import Array, Graph, run
+from neurocompile.passes.base import Pass
+from neurocompile.passes.drop_identities import DropIdentities
+from neurocompile.passes.fold_affine import FoldAffine
+from neurocompile.passes.hoist_relu import HoistReLU
+
+SIMPLIFY: tuple[Pass, ...] = (DropIdentities(), HoistReLU(), FoldAffine())
+"""What every network goes through before its thresholds are chosen."""
+
+_TOLERANCE = 1e-8
+"""Relative to the largest output: reals are float64, and exact passes only change the order of operations."""
+
+
+def apply(passes: Sequence[Pass], graph: Graph, probe: Array) -> Graph:
+    """Apply passes in order, and check that each exact one of layers keeps what the graph computes.
+
+    Parameters
+    ----------
+    passes
+        From layers to layers.
+    graph
+        Of layers.
+    probe
+        A few images ``(B, *shape)``.
+
+    Raises
+    ------
+    GraphError
+        Naming the pass whose result differs: a defect of the compiler, not of the model.
+    """
+    expected = _outputs(graph, probe)
+    for step in passes:
+        graph = step(graph)
+        found = _outputs(graph, probe)
+        for a, b in zip(expected, found, strict=True):
+            error = float(np.abs(a - b).max())
+            if not error <= _TOLERANCE * max(1.0, float(np.abs(a).max())):
+                raise GraphError(
+                    f"the pass {type(step).__name__} changed the network's output by {error:.3g}",
+                    remedy="please report this with the model",
+                )
+    return graph
+
+
+def _outputs(graph: Graph, probe: Array) -> list[Array]:
+    values = run(graph, {node.name: probe for node in graph.inputs})
+    return [values[name] for name in graph.outputs]

@@ -1,0 +1,176 @@
+"""Turns a real graph of processes into Loihi's integers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+import numpy as np
+
+from neurocompile.ir import Array, Graph, Node
+from neurocompile.ir.fixed_point import CURRENT_MAX, CURRENT_SHIFT, split_bias
+from neurocompile.ir.layers import per_channel
+from neurocompile.ir.paths import Path, paths
+from neurocompile.ir.processes import (
+    ConvSynapses,
+    Decoder,
+    Encoder,
+    FlattenSynapses,
+    IntegrateAndFire,
+    PoolSynapses,
+    ScaleSynapses,
+    SpikeMaxPool,
+    Synapses,
+)
+from neurocompile.passes.base import Fidelity, Rewriter
+from neurocompile.passes.weights import row_sums, scale_inputs
+from neurocompile.passes.units import Branch, Granularity, choose_unit
+
+
+@dataclass(frozen=True)
+class Quantize:
+    """Choose int8 weights, and integer thresholds and biases within Loihi's widths.
+
+    Parameters
+    ----------
+    granularity
+        ``channel``: a unit of weight, and so a threshold, for each output channel. ``layer``: one for all, which
+        is what Lava's stock LIF holds.
+    """
+
+    fidelity: ClassVar[Fidelity] = "rounding"
+    granularity: Granularity = "channel"
+
+    def __call__(self, graph: Graph) -> Graph:  # noqa: D102
+        return _Quantizer(graph, self.granularity).run()
+
+
+@dataclass(frozen=True)
+class _Signal:
+    """What integers mean at a point of a path: the real value of a 1, per channel, and the largest integer."""
+
+    worth: Array
+    largest: float
+
+
+_SPIKE = _Signal(np.ones(1), 1.0)
+
+
+@dataclass
+class _Quantizer:
+    graph: Graph
+    granularity: Granularity
+    sent: dict[str, _Signal] = field(default_factory=dict)
+    """What each source sends."""
+
+    def __post_init__(self) -> None:
+        self.rewriter = Rewriter(self.graph)
+
+    def run(self) -> Graph:
+        for node in self.graph.nodes:
+            op = node.op
+            if isinstance(op, Encoder):
+                self.rewriter.set(node.name, replace(op, integer=True), ())
+                self.sent[node.name] = replace(_SPIKE, largest=float(op.levels)) if op.levels else _SPIKE
+            elif isinstance(op, IntegrateAndFire):
+                self._quantize_neurons(node, op)
+            elif isinstance(op, Decoder):
+                unit, offset = self._quantize_paths(node, op.bias)
+                bias = _membrane_units(op.bias, unit) + offset
+                self.rewriter.set(node.name, Decoder(bias, float(unit[0]) / 2**CURRENT_SHIFT), node.inputs)
+            elif isinstance(op, SpikeMaxPool):
+                self._quantize_pool(node)
+        return self.rewriter.graph()
+
+    def _quantize_neurons(self, node: Node, op: IntegrateAndFire) -> None:
+        unit, offset = self._quantize_paths(node, op.bias)
+        dimensions = len(self.graph.types[node.name].shape)
+        mantissa, exponent = split_bias(_membrane_units(op.bias, per_channel(unit, dimensions)) + offset)
+        threshold = np.rint(1 / unit).astype(np.int64) << CURRENT_SHIFT
+        if len(threshold) > 1:
+            threshold = per_channel(threshold, dimensions)
+        v_init = np.rint(op.v_init * threshold).astype(np.int64)
+        self.rewriter.set(
+            node.name, IntegrateAndFire(mantissa << exponent, threshold, v_init, op.reset), node.inputs
+        )
+        self.sent[node.name] = _SPIKE
+
+    def _quantize_pool(self, node: Node) -> None:
+        first, *more = paths(self.graph, node)
+        if not first.synapses and not more:
+            self.sent[node.name] = self.sent[first.source]
+            return
+        unit, _ = self._quantize_paths(node, np.zeros(1))
+        self.sent[node.name] = _Signal(unit, float(CURRENT_MAX))
+
+    def _quantize_paths(self, receiver: Node, bias: Array) -> tuple[Array, int]:
+        """Quantize all weights on the paths to a receiver.
+
+        Returns
+        -------
+        unit
+            The real value of a current of 1: ``(channels,)`` of the receiver, or ``(1,)``.
+        offset
+            What to add to the bias, in membrane units, since shifted currents are rounded down.
+        """
+        ways = paths(self.graph, receiver)
+        branches = [self._branch(path) for path in ways]
+        is_neuron = isinstance(receiver.op, IntegrateAndFire)
+        per_layer = self.granularity == "layer" or not is_neuron or any(b.flattened for b in branches)
+        unit = choose_unit(branches, bias, per_layer=per_layer, has_threshold=is_neuron)
+        offset = 0
+        for branch in branches:
+            weight, exponent = branch.integers(unit)
+            op = branch.node.op
+            assert isinstance(op, Synapses)
+            self.rewriter.set(
+                branch.node.name, replace(op, weight=weight, weight_exponent=exponent), branch.node.inputs
+            )
+            offset += branch.window << (CURRENT_SHIFT - 1) if exponent < 0 else 0
+        return unit, offset
+
+    def _branch(self, path: Path) -> Branch:
+        """Quantize the path up to its last weights, and describe those in the integers that reach them."""
+        *before, last = (i for i, s in enumerate(path.synapses) if isinstance(s.op, Synapses))
+        signal = self.sent[path.source]
+        for node in path.synapses[:last]:
+            signal = self._pass_on(node, signal)
+        node = path.synapses[last]
+        behind = [s.op for s in path.synapses[last + 1 :]]
+        return Branch(
+            node=node,
+            weight=_per_integer(node.op, signal.worth),
+            largest=signal.largest,
+            window=math.prod(op.kernel[0] * op.kernel[1] for op in behind if isinstance(op, PoolSynapses)),
+            flattened=any(isinstance(op, FlattenSynapses) for op in behind),
+        )
+
+    def _pass_on(self, node: Node, signal: _Signal) -> _Signal:
+        op = node.op
+        if isinstance(op, PoolSynapses):
+            return replace(signal, largest=signal.largest * op.kernel[0] * op.kernel[1])
+        if isinstance(op, FlattenSynapses):
+            size = self.graph.types[node.name].shape[0]
+            worth = signal.worth
+            return replace(signal, worth=np.repeat(worth, size // len(worth)) if len(worth) > 1 else worth)
+        assert isinstance(op, Synapses)
+        # Weights that lead to other weights instead of to neurons: their sum goes on as a graded message.
+        branch = Branch(node, _per_integer(op, signal.worth), signal.largest, window=1, flattened=False)
+        unit = choose_unit([branch], np.zeros(1), per_layer=False, has_threshold=False)
+        weight, exponent = branch.integers(unit)
+        self.rewriter.set(node.name, replace(op, weight=weight, weight_exponent=exponent), node.inputs)
+        return _Signal(unit, signal.largest * float(row_sums(weight).max()) * 2.0**exponent)
+
+
+def _membrane_units(bias: Array, unit: Array) -> Array:
+    units: Array = np.rint(bias / unit * 2**CURRENT_SHIFT).astype(np.int64)
+    return units
+
+
+def _per_integer(op: object, worth: Array) -> Array:
+    """Scale real weights so that they apply to integers of the given worth."""
+    assert isinstance(op, Synapses)
+    if isinstance(op, ScaleSynapses):
+        return op.weight * worth
+    return scale_inputs(op.weight, worth, op.groups if isinstance(op, ConvSynapses) else 1)

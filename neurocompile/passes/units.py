@@ -1,0 +1,118 @@
+"""Chooses what the integers of a layer's weights are worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from neurocompile.errors import GraphError
+from neurocompile.ir import Array, Node
+from neurocompile.ir.fixed_point import (
+    BIAS_EXPONENT_MAX,
+    BIAS_MANTISSA_MAX,
+    CURRENT_MAX,
+    CURRENT_SHIFT,
+    THRESHOLD_MAX,
+    WEIGHT_MAX,
+)
+from neurocompile.passes.weights import row_sums
+
+Granularity = Literal["channel", "layer"]
+
+_BIAS_MAX = (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) >> CURRENT_SHIFT
+"""The largest bias, in units of current."""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """The last weights on one path to a receiver.
+
+    Parameters
+    ----------
+    node
+        Whose weights they are.
+    weight
+        Real, ``(out, ...)``, per 1 of the integers that reach them.
+    largest
+        The largest of those integers.
+    window
+        How many of their sums pools add up behind them.
+    flattened
+        Whether the receiver's channels are no longer those of the weights.
+    """
+
+    node: Node
+    weight: Array
+    largest: float
+    window: int
+    flattened: bool
+
+    @property
+    def peaks(self) -> Array:
+        """The largest weight into each channel."""
+        peaks: Array = np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1)
+        return peaks
+
+    def integers(self, unit: Array) -> tuple[Array, int]:
+        """Round the weights to multiples of the receiver's unit, times a power of two that gives them 8 bits.
+
+        Returns
+        -------
+        weight, exponent
+            ``weight * 2.0**exponent * unit`` is nearest to the real weights; ``int8``, and one for all channels.
+        """
+        peak = float((self.peaks / unit).max())
+        # A hair above a power of two is rounded to it, not to the next.
+        exponent = math.ceil(math.log2(peak / WEIGHT_MAX) - 1e-9) if peak else 0
+        steps = self.weight / (unit * 2.0**exponent).reshape(-1, *[1] * (self.weight.ndim - 1))
+        return np.clip(np.rint(steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8), exponent
+
+    def largest_current(self, unit: Array) -> float:
+        """Bound the currents, in units, whatever arrives."""
+        weight, exponent = self.integers(unit)
+        return float(row_sums(weight).max()) * 2.0**exponent * self.largest * self.window
+
+
+def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has_threshold: bool) -> Array:
+    """Choose the part of a threshold (or of the real output) that a current of 1 is worth.
+
+    The smallest of the branches' weights' units, so that every branch keeps its 8 bits; larger where the
+    threshold or the bias would not fit its mantissa, or where the current could wrap around at 24 bits. The
+    threshold is a whole number of units.
+
+    Returns
+    -------
+    Array
+        ``(channels,)``, or ``(1,)`` if ``per_layer``.
+    """
+    each = [branch.peaks.max(keepdims=True) if per_layer else branch.peaks for branch in branches]
+    peaks = np.stack(np.broadcast_arrays(*each))
+    unit = np.where(peaks > 0, peaks, np.inf).min(axis=0) / WEIGHT_MAX
+    unit = np.where(np.isfinite(unit), unit, 1 / WEIGHT_MAX)
+    if has_threshold:
+        biases = np.abs(bias).reshape(len(bias), -1).max(axis=1) if bias.ndim else np.abs(bias).reshape(1)
+        # At least 1: the bias must also have room for the offsets of rounding.
+        lowest = np.maximum(biases.max() if per_layer else biases, 1.0) / _BIAS_MAX
+        unit = _whole(np.maximum(np.maximum(unit, lowest), 1 / THRESHOLD_MAX))
+    # The channels share one shift, so all of their units grow together.
+    while sum(branch.largest_current(unit) for branch in branches) > CURRENT_MAX:
+        if has_threshold and np.all(unit == 1):
+            node = branches[0].node
+            raise GraphError(
+                f"a spike can bring {CURRENT_MAX} thresholds at once, more than 24 bits hold",
+                node.name,
+                type(node.op).__name__,
+                "check the model for exploding weights, or use --precision float",
+            )
+        unit = _whole(2 * unit) if has_threshold else 2 * unit
+    return unit
+
+
+def _whole(unit: Array) -> Array:
+    """Round units up so that 1 is a whole number of them."""
+    whole: Array = 1 / np.maximum(np.floor(1 / unit + 1e-9), 1)
+    return whole
