@@ -165,7 +165,7 @@ def test_guards_a_process_until_released(
         "problem": "KeyError: 'conv1'",
         "traceback": "KeyError: 'conv1'\n",
     }
-    # The other thread would last as long as its process, the test run: let it see that its supervisor is gone.
+    # The other thread would last as long as the test run: let it see that its supervisor is gone.
     ended: list[object] = []
     monkeypatch.setattr(subprocess, "Popen", lambda *args, **_: ended.append(args))
     monkeypatch.setattr(os, "getppid", lambda: -1)
@@ -175,10 +175,11 @@ def test_guards_a_process_until_released(
     assert ended
 
 
-def test_ends_a_group_that_ignores_sigterm(tmp_path: Path) -> None:
+def test_ends_a_group_that_ignores_sigterm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard, "GRACE", 0.3)
     folder = tmp_path / "nc654321"
     folder.mkdir()
-    source = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(600)"
+    source = "import time, signal as s; s.signal(s.SIGTERM, s.SIG_IGN); print(flush=True); time.sleep(600)"
     with subprocess.Popen(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, start_new_session=True
     ) as process:
@@ -234,9 +235,18 @@ def test_a_failure_inside_of_lava(
     assert not Path(events[0]["folder"]).exists()
 
 
-def test_lava_hangs(network: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AT_STEP_3", "import time; time.sleep(600)")
+def test_lava_hangs(
+    network: list[str], monkeypatch: pytest.MonkeyPatch, skip_ahead: Callable[[], None]
+) -> None:
+    hang = """print('{"event": "hangs"}', flush=True); import time; time.sleep(600)"""
+    monkeypatch.setenv("AT_STEP_3", hang)
     events: list[dict[str, Any]] = []
-    with pytest.raises(BackendError, match="did not end within 5 s"):
-        run_worker(network, timeout=5, on_event=events.append)
+
+    def on_event(event: dict[str, Any]) -> None:
+        events.append(event)
+        if event["event"] == "hangs":
+            skip_ahead()
+
+    with pytest.raises(BackendError, match="did not end within 600 s"):
+        run_worker(network, timeout=600, on_event=on_event)
     assert not list(Path("/dev/shm").glob(f"{Path(events[0]['folder']).name}_*"))

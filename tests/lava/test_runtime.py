@@ -36,8 +36,8 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache folder, and no Python but the one that a test provides."""
     monkeypatch.delenv(PYTHON_VARIABLE, raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -47,13 +47,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def steps(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let a stand-in be the Python 3.10 that is found; gives the file where it writes what it is asked to do."""
+def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let a stand-in be the Python 3.10 that is found, and give the file of its command lines."""
     python = executable(tmp_path / "python3.10", STAND_IN)
-    monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "steps"))
+    monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "command-lines"))
     found = [SimpleNamespace(executable=python)]
     monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: found)
-    return tmp_path / "steps"
+    return tmp_path / "command-lines"
 
 
 @pytest.fixture(autouse=True)
@@ -70,47 +70,40 @@ def made(cache: Path) -> list[str]:
 # ---------------------------------------------------------------- the Python that the user names
 
 
-def test_uses_the_named_python(lava_python: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uses_the_named_python(lava_python: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, str(lava_python))
     assert find_or_make(pytest.fail) == lava_python
-    assert not cache.exists()
+    assert not empty_cache.exists()
 
 
-def test_looks_through_a_wrapper(
-    lava_python: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_looks_through_a_wrapper(lava_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrapper = executable(tmp_path / "lava-python", f'#!/bin/sh\n"{lava_python}" "$@"\n')
     monkeypatch.setenv(PYTHON_VARIABLE, str(wrapper))
     assert find_or_make(pytest.fail) == lava_python
 
 
-def test_the_named_python_is_not_there(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_python_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
-    with pytest.raises(
-        BackendError, match=f"{PYTHON_VARIABLE} names /no/such/python, which is no executable"
-    ):
+    with pytest.raises(BackendError, match="names /no/such/python, which is no executable file"):
         find_or_make(pytest.fail)
 
 
-def test_the_named_python_lacks_lava(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_named_python_lacks_lava(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, sys.executable)
     monkeypatch.setattr(runtime, "_CHECK", "import no_lava_here")
-    with pytest.raises(BackendError, match="does not run Lava: ModuleNotFoundError: .*no_lava_here"):
+    with pytest.raises(BackendError, match=r"does not run Lava: ModuleNotFoundError: .*no_lava_here"):
         find_or_make(pytest.fail)
 
 
-def test_the_named_python_has_another_lava(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_named_python_has_another_lava(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lava = tmp_path / "lava" / "magma" / "core"
     lava.mkdir(parents=True)
     (lava / "run_configs.py").touch()
     (tmp_path / "lava_nc-0.9.0.dist-info").mkdir()
     (tmp_path / "lava_nc-0.9.0.dist-info" / "METADATA").write_text("Name: lava-nc\nVersion: 0.9.0\n")
-    # The path is taken from the environment, so it has to be given on the command line.
-    wrapper = executable(
-        tmp_path / "python", f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{sys.executable}" "$@"\n'
-    )
+    # A PYTHONPATH in the environment of this process would not come through.
+    source = f'#!/bin/sh\nPYTHONPATH="{tmp_path}" exec "{sys.executable}" "$@"\n'
+    wrapper = executable(tmp_path / "python", source)
     monkeypatch.setenv(PYTHON_VARIABLE, str(wrapper))
     with pytest.raises(BackendError, match=r"lava-nc 0\.9\.0 is installed, 0\.10\.0 is needed"):
         find_or_make(pytest.fail)
@@ -121,7 +114,7 @@ def test_the_named_python_has_another_lava(
     [("no program", "Exec format error"), ("#!/bin/sh\nexit 5\n", "it ended with exit code 5")],
 )
 def test_the_named_file_is_no_python(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
 ) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, str(executable(tmp_path / "python", text)))
     with pytest.raises(BackendError, match=f"does not run Lava: .*{reason}") as caught:
@@ -133,76 +126,77 @@ def test_the_named_file_is_no_python(
 
 
 def test_uses_the_running_python_if_it_has_lava(
-    lava_python: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    lava_python: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = SimpleNamespace(version_info=(3, 10, 13), executable=str(lava_python))
     monkeypatch.setattr(runtime, "sys", running)
     assert find_or_make(pytest.fail) == lava_python
-    assert not cache.exists()
+    assert not empty_cache.exists()
 
 
-def test_goes_on_if_the_running_python_lacks_lava(
-    cache: Path, steps: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("stand_in")
+def test_goes_on_if_the_running_python_lacks_lava(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "sys", SimpleNamespace(version_info=(3, 10, 13), executable="/bin/false"))
-    assert find_or_make(lambda _: None).is_relative_to(cache)
+    assert find_or_make(lambda _: None).is_relative_to(empty_cache)
 
 
 # ---------------------------------------------------------------- the one that we make
 
 
-def test_makes_it_once(cache: Path, steps: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("stand_in")
+def test_makes_it_once(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     python = find_or_make(said.append)
-    assert python.is_relative_to(cache)
+    assert python.is_relative_to(empty_cache)
     assert python.is_file()
     assert [line.split("(")[0].strip() for line in said] == [
         "making the Lava runtime",
         "installing lava-nc 0.10.0 and what it needs",
     ]
-    assert made(cache) == [python.parents[1].name]
+    assert made(empty_cache) == [python.parents[1].name]
     # From now on nothing is run, so nothing can need the network.
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
     assert find_or_make(pytest.fail) == python
 
 
+@pytest.mark.usefixtures("stand_in")
 def test_makes_another_for_other_requirements(
-    cache: Path, steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = find_or_make(lambda _: None)
     other = tmp_path / "requirements.txt"
     other.write_text("lava-nc==0.10.0\n")
     monkeypatch.setattr(runtime, "_REQUIREMENTS", other)
     assert find_or_make(lambda _: None) != first
-    assert len(made(cache)) == 2
+    assert len(made(empty_cache)) == 2
 
 
-def test_removes_what_a_killed_run_left(cache: Path, steps: Path) -> None:
+@pytest.mark.usefixtures("stand_in")
+def test_removes_what_a_killed_run_left(empty_cache: Path) -> None:
     python = find_or_make(lambda _: None)
     python.unlink()
     python.symlink_to("/no/longer/there")  # the Python that it was made with was removed
-    left = cache / f"{python.parents[1].name}.partial-abc"
+    left = empty_cache / f"{python.parents[1].name}.partial-abc"
     (left / "bin").mkdir(parents=True)
     assert find_or_make(lambda _: None) == python
     assert python.exists()
-    assert made(cache) == [python.parents[1].name]
+    assert made(empty_cache) == [python.parents[1].name]
 
 
+@pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize(("name", "error"), [("INT", KeyboardInterrupt), ("TERM", SystemExit)])
 def test_an_interrupted_make_leaves_nothing(
-    cache: Path, steps: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[BaseException]
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[BaseException]
 ) -> None:
     monkeypatch.setenv("STAND_IN_PIP", f"kill -{name} $PPID; sleep 600")
     with pytest.raises(error):
         find_or_make(lambda _: None)
-    assert made(cache) == []
+    assert made(empty_cache) == []
     monkeypatch.delenv("STAND_IN_PIP")
     assert find_or_make(lambda _: None).exists()
 
 
-def test_two_at_once_make_one(
-    cache: Path, steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_at_once_make_one(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAND_IN_PIP", f"while [ ! -e '{tmp_path}/go' ]; do sleep 0.05; done")
     installing = threading.Event()
     found: list[Path] = []
@@ -225,10 +219,10 @@ def test_two_at_once_make_one(
         thread.join()
     assert said == ["waiting for another neurocompile, which is making the Lava runtime"]
     assert found[0] == found[1]
-    assert steps.read_text().count("-m venv") == 1
+    assert stand_in.read_text().count("-m venv") == 1
 
 
-def test_pip_fails(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pip_fails(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     requirements = tmp_path / "requirements.txt"
     requirements.write_text("lava-nc==0.10.0\n")
     monkeypatch.setattr(runtime, "_REQUIREMENTS", requirements)
@@ -242,11 +236,12 @@ def test_pip_fails(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         find_or_make(lambda _: None)
     assert "No matching distribution found for lava-nc==0.10.0" in str(caught.value)
     assert "check the network" in str(caught.value.issues[0].remedy)
-    assert made(cache) == []
+    assert made(empty_cache) == []
 
 
-def test_the_cache_folder_can_not_be_made(cache: Path, steps: Path) -> None:
-    cache.parent.touch()
+@pytest.mark.usefixtures("stand_in")
+def test_the_cache_folder_can_not_be_made(empty_cache: Path) -> None:
+    empty_cache.parent.touch()
     with pytest.raises(BackendError, match="the Lava runtime can't be made in") as caught:
         find_or_make(pytest.fail)
     assert "XDG_CACHE_HOME" in str(caught.value.issues[0].remedy)
@@ -257,7 +252,7 @@ def test_the_cache_folder_can_not_be_made(cache: Path, steps: Path) -> None:
 
 @pytest.mark.parametrize("unfit", [[], ["/bin/false"]])
 def test_there_is_no_fit_python_310(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unfit: list[str]
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unfit: list[str]
 ) -> None:
     found = [SimpleNamespace(executable=Path(name)) for name in unfit]
     monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: found)
@@ -266,10 +261,10 @@ def test_there_is_no_fit_python_310(
         find_or_make(lambda _: None)
     assert "pyenv, uv" in str(caught.value.issues[0].remedy)
     assert PYTHON_VARIABLE in str(caught.value.issues[0].remedy)
-    assert made(cache) == []
+    assert made(empty_cache) == []
 
 
-def test_uv_fetches_it(cache: Path, steps: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_fetches_it(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: [])
     tools = tmp_path / "tools"
     tools.mkdir()
@@ -278,10 +273,10 @@ def test_uv_fetches_it(cache: Path, steps: Path, tmp_path: Path, monkeypatch: py
     said: list[str] = []
     assert find_or_make(said.append).exists()
     assert "fetching Python 3.10 with uv" in said
-    assert "-m venv" in steps.read_text()
+    assert "-m venv" in stand_in.read_text()
 
 
-def test_uv_can_not_fetch_it(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_can_not_fetch_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     executable(tmp_path / "uv", "#!/bin/sh\necho 'error: no network' >&2\nexit 2\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match=r"uv can't fetch one:\n    error: no network"):

@@ -202,23 +202,37 @@ def test_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
-    "end", ["os._exit(0)", "os._exit(3)", "time.sleep(600)", "os.killpg(0, signal.SIGKILL)"]
+    ("end", "message"),
+    [
+        ("os._exit(3)", "ended with exit code 3"),
+        ("time.sleep(600)", "did not end within 600 s"),
+        ("os.killpg(0, signal.SIGKILL)", "was killed by SIGKILL"),
+    ],
 )
-def test_leaves_no_process_file_or_segment(worker: Callable[[str], list[str]], end: str) -> None:
+def test_a_failed_worker_leaves_nothing(
+    worker: Callable[[str], list[str]], skip_ahead: Callable[[], None], end: str, message: str
+) -> None:
     foreign = SharedMemory(create=True, size=64)
+    seen: list[dict[str, Any]] = []
+
+    def on_event(event: dict[str, object]) -> None:
+        seen.append(event)
+        if "sleep" in end:
+            skip_ahead()
+
     try:
-        events: list[dict[str, object]] = []
-        try:
-            timeout = 3 if "sleep" in end else PATIENCE
-            run_worker(worker(STUBBORN + end), timeout=timeout, on_event=events.append)
-        except BackendError:
-            assert end != "os._exit(0)"
-        (ready,) = events
-        assert nothing_left(ready)
-        assert SharedMemory(foreign.name, create=False).size >= 64
+        with pytest.raises(BackendError, match=message):
+            run_worker(worker(STUBBORN + end), timeout=600, on_event=on_event)
+        assert nothing_left(seen[0])
+        assert Path("/dev/shm", foreign.name).exists() == Path("/dev/shm").exists()
     finally:
         foreign.close()
         foreign.unlink()
+
+
+def test_a_worker_that_ends_well_leaves_nothing(worker: Callable[[str], list[str]]) -> None:
+    (ready,) = run(worker(STUBBORN + "os._exit(0)"))
+    assert nothing_left(ready)
 
 
 def test_an_exception_of_the_caller_ends_the_worker(worker: Callable[[str], list[str]]) -> None:
@@ -276,15 +290,18 @@ def test_a_handler_of_the_program_is_left_in_place(worker: Callable[[str], list[
 
 def test_an_impatient_signal_waits_for_the_cleaning_up(worker: Callable[[str], list[str]]) -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The worker presses Ctrl-C once the supervisor has begun to end it.
-    source = STUBBORN + (
-        "signal.signal(signal.SIGTERM, lambda *_: (os.kill(os.getppid(), signal.SIGINT), os._exit(0)))\n"
-        "while True:\n    time.sleep(0.1)"
-    )
+    # The worker presses Ctrl-C once the supervisor has begun to end it; its child must not.
+    press = "signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getppid(), signal.SIGINT))\n"
+    source = STUBBORN.replace('emit("ready"', press + 'emit("ready"') + "while True:\n    time.sleep(1)"
     seen: list[dict[str, Any]] = []
+
+    def refuse(event: dict[str, object]) -> None:
+        seen.append(event)
+        raise RuntimeError("the caller's own")
+
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_worker(worker(source), timeout=3, on_event=seen.append)
+            run_worker(worker(source), timeout=600, on_event=refuse)
     finally:
         signal.signal(signal.SIGINT, before)
     assert nothing_left(seen[0])
