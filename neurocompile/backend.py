@@ -70,9 +70,7 @@ class Result:
 class Executable(Protocol):
     """A graph of processes, ready to run on a target."""
 
-    def run(
-        self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent
-    ) -> Result:
+    def run(self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent) -> Result:
         """Run images ``(B, *shape)`` for a number of steps; ``probes`` name the processes to record."""
 
     def close(self) -> None:

@@ -59,7 +59,9 @@ class Data:
         DataError
             With every problem found.
         """
-        issues = image_issues(self.x_calibration, shape, "x_calibration") + image_issues(self.x_test, shape, "x_test")
+        issues = image_issues(self.x_calibration, shape, "x_calibration") + image_issues(
+            self.x_test, shape, "x_test"
+        )
         issues += label_issues(self.y_test, len(self.x_test), classes)
         if issues:
             raise DataError.of(issues)
@@ -102,7 +104,9 @@ def image_issues(x: Array, shape: tuple[int, ...], name: str) -> list[Issue]:
         return [Issue(f"{name} holds {x.dtype}, not numbers", remedy="save the images as float32 or uint8")]
     if x.ndim == 0 or x.shape[1:] != shape or not len(x):
         expected = ", ".join(("N", *map(str, shape)))
-        return [Issue(f"{name} has the shape {x.shape}; the network takes ({expected})", remedy="reshape the images")]
+        return [
+            Issue(f"{name} has the shape {x.shape}; the network takes ({expected})", remedy="reshape the images")
+        ]
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = int(np.count_nonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1)))
         return [Issue(f"{name} has NaN or infinite values in {bad} images", remedy="leave these images out")]
@@ -114,8 +118,12 @@ def label_issues(y: Array, images: int, classes: int) -> list[Issue]:
     if y.dtype.kind not in "iu":
         return [Issue(f"y_test holds {y.dtype}", remedy="give each image's class as an integer")]
     if y.shape != (images,):
-        return [Issue(f"y_test has the shape {y.shape}; there are {images} images", remedy="give one label an image")]
+        return [
+            Issue(f"y_test has the shape {y.shape}; there are {images} images", remedy="give one label an image")
+        ]
     if y.min() < 0 or y.max() >= classes:
-        problem = f"y_test has labels from {y.min()} to {y.max()}; the network has {classes} classes, from 0 to {classes - 1}"
+        problem = (
+            f"y_test has labels from {y.min()} to {y.max()}; the network's classes go from 0 to {classes - 1}"
+        )
         return [Issue(problem, remedy="number the classes from 0, in the order of the network's outputs")]
     return []

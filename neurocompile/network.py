@@ -101,7 +101,13 @@ class Network:
         ann = None if self.reference is None else self.reference.run(x)
         executable = compile_for("numpy", self.graph)
         return evaluate(
-            executable, x, y, steps=steps or self.options.steps, neurons=self.neurons, ann=ann, progress=progress
+            executable,
+            x,
+            y,
+            steps=steps or self.options.steps,
+            neurons=self.neurons,
+            ann=ann,
+            progress=progress,
         )
 
     def deploy(self, target: str, progress: Progress = silent) -> Deployment:
@@ -144,7 +150,12 @@ class Deployment:
     executable: Executable
 
     def run(
-        self, x: Array, *, steps: int | None = None, probes: Sequence[str] | None = None, progress: Progress = silent
+        self,
+        x: Array,
+        *,
+        steps: int | None = None,
+        probes: Sequence[str] | None = None,
+        progress: Progress = silent,
     ) -> Result:
         """Run images.
 

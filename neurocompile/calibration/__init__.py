@@ -1,0 +1,1 @@
+"""What is measured on calibration images before thresholds are set."""

@@ -17,7 +17,7 @@ Granularity = Literal["channel", "layer"]
 _CHUNK = 50
 """Images at a time, which bounds the memory."""
 
-_LOWEST_SHARE = 1e-3
+_LOWEST_SHARE = 0.05
 """Of the layer's largest ceiling: a channel that is hardly ever active still needs a threshold above 0."""
 
 

@@ -122,8 +122,8 @@ def _matmul(node: OnnxNode) -> Sequence[Op]:
 def _batch_normalization(node: OnnxNode) -> Sequence[Op]:
     if node.attributes.get("training_mode", 0):
         raise node.error("is in training mode", "export the model after model.eval()")
-    arrays = [node.constant(i) for i in range(1, 5)]
-    return [BatchNorm(*arrays, epsilon=float(node.attributes.get("epsilon", 1e-5)))]
+    scale, shift, mean, variance = (node.constant(i) for i in range(1, 5))
+    return [BatchNorm(scale, shift, mean, variance, float(node.attributes.get("epsilon", 1e-5)))]
 
 
 def _relu(node: OnnxNode) -> Sequence[Op]:
@@ -138,7 +138,9 @@ def _max_pool(node: OnnxNode) -> Sequence[Op]:
 def _average_pool(node: OnnxNode) -> Sequence[Op]:
     kernel, stride, padding = _window(node)
     if any(padding) and not node.attributes.get("count_include_pad", 0):
-        raise node.error("leaves the padding out of the mean", "export it with count_include_pad=1, or without padding")
+        raise node.error(
+            "leaves the padding out of the mean", "export it with count_include_pad=1, or without padding"
+        )
     return [AvgPool(kernel, stride, padding)]
 
 
@@ -245,10 +247,13 @@ def _other_constant(node: OnnxNode) -> Array:
     value = node.constant(at)
     if value.size == 1:
         return value.reshape(1)
-    aligned = value.reshape((1,) * (len(shape) + 1 - value.ndim) + value.shape)
-    if aligned.ndim != len(shape) + 1 or aligned.size != shape[0] or aligned.shape[1] != shape[0]:
-        raise node.error(f"its constant of shape {list(value.shape)} is not one value for each channel of {list(shape)}")
-    return aligned.reshape(-1)
+    # Broadcasting aligns the last axes: only a value on the channels' axis, all others 1, is per channel.
+    aligned = [1] * (len(shape) + 1 - value.ndim) + list(value.shape)
+    if aligned != [1, shape[0]] + [1] * (len(shape) - 1):
+        raise node.error(
+            f"its constant of shape {list(value.shape)} is not one value for each channel of {list(shape)}"
+        )
+    return value.reshape(-1)
 
 
 def _spread(node: OnnxNode, bias: Array, outputs: int) -> Array:
@@ -281,10 +286,13 @@ def _window(node: OnnxNode) -> tuple[tuple[int, int], tuple[int, int], Padding]:
     if len(shape) != 3:
         raise node.error(f"takes images (channels, height, width), not {list(shape)}")
     rest = [
-        (n + padding[i] + padding[i + 2] - k) % s for i, (n, k, s) in enumerate(zip(shape[1:], kernel, stride, strict=True))
+        (n + padding[i] + padding[i + 2] - k) % s
+        for i, (n, k, s) in enumerate(zip(shape[1:], kernel, stride, strict=True))
     ]
     if node.attributes.get("ceil_mode", 0) and any(rest):
-        raise node.error("rounds its size up, with windows that reach over the edge", "export it with ceil_mode=False")
+        raise node.error(
+            "rounds its size up, with windows that reach over the edge", "export it with ceil_mode=False"
+        )
     return kernel, stride, padding
 
 

@@ -23,7 +23,23 @@ _OLDEST_OPSET = 11
 _INPUT_TYPES = ("float32", "float64", "uint8")
 
 _FOLDED = frozenset(
-    "Add Cast Concat Constant Div Gather Identity Mul Reshape Shape Slice Squeeze Sub Transpose Unsqueeze".split()
+    [
+        "Add",
+        "Cast",
+        "Concat",
+        "Constant",
+        "Div",
+        "Gather",
+        "Identity",
+        "Mul",
+        "Reshape",
+        "Shape",
+        "Slice",
+        "Squeeze",
+        "Sub",
+        "Transpose",
+        "Unsqueeze",
+    ]
 )
 """The operators that are computed at once where all of their inputs are constants."""
 
@@ -59,7 +75,8 @@ def _load(path: Path) -> onnx.ModelProto:
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
-            f"{path} is no valid ONNX file ({reason})", remedy="export the model again; the file may be incomplete"
+            f"{path} is no valid ONNX file ({reason})",
+            remedy="export the model again; the file may be incomplete",
         ) from error
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
     if opset < _OLDEST_OPSET:
@@ -170,7 +187,7 @@ class _Importer:
     def _fold(self, name: str, proto: onnx.NodeProto) -> None:
         evaluator = ReferenceEvaluator(_single_node_model(proto, self._model))
         try:
-            results = evaluator.run(None, {i: self._constants[i] for i in proto.input if i})
+            results = list(evaluator.run(None, {i: self._constants[i] for i in proto.input if i}))
         except Exception as error:  # the evaluator raises whatever its operators do
             raise ModelError(f"can't be computed from its constants: {error}", name, proto.op_type) from error
         self._constants.update(zip(proto.output, results, strict=True))

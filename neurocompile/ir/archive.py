@@ -48,9 +48,9 @@ def write(path: Path, document: Mapping[str, Any], arrays: Mapping[str, Array]) 
                     entry.compress_type = zipfile.ZIP_DEFLATED
                     archive.writestr(entry, content)
             _give_usual_rights(temporary)
-            os.replace(temporary, path)
+            Path(temporary).replace(path)
         except BaseException:
-            os.unlink(temporary)
+            Path(temporary).unlink()
             raise
     except OSError as error:
         raise DeploymentError(
@@ -111,4 +111,4 @@ def _give_usual_rights(path: str) -> None:
     # mkstemp keeps the file to its owner; a result has the rights that any new file of the user's would have.
     mask = os.umask(0)
     os.umask(mask)
-    os.chmod(path, 0o666 & ~mask)
+    Path(path).chmod(0o666 & ~mask)

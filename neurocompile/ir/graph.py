@@ -138,9 +138,7 @@ def _infer(node: Node, types: Mapping[str, TensorType]) -> TensorType:
         raise GraphError(error.issues[0].problem, node.name, name) from None
 
 
-def run(
-    graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = None
-) -> dict[str, Array]:
+def run(graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = None) -> dict[str, Array]:
     """Run a graph by its operators' reference semantics.
 
     Parameters

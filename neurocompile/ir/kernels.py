@@ -35,7 +35,9 @@ def pad(x: Array, padding: Padding, value: float = 0) -> Array:
         return x
     top, left, bottom, right = padding
     return np.pad(
-        x, [(0, 0)] * (x.ndim - 2) + [(top, bottom), (left, right)], constant_values=np.asarray(value, x.dtype)
+        x,
+        [(0, 0)] * (x.ndim - 2) + [(top, bottom), (left, right)],
+        constant_values=np.asarray(value, x.dtype),
     )
 
 
@@ -103,11 +105,16 @@ def pool_max(x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding
 
 
 def _reduce(
-    combine: np.ufunc, x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: Padding, fill: float
+    combine: np.ufunc,
+    x: Array,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: Padding,
+    fill: float,
 ) -> Array:
     out = window_shape((x.shape[2], x.shape[3]), kernel, stride, padding)
     windows = taps(pad(x, padding, fill), kernel, stride, out)
-    result = windows[:, :, 0, 0].copy()
+    result: Array = windows[:, :, 0, 0].copy()
     for i in range(kernel[0]):
         for j in range(kernel[1]):
             if (i, j) != (0, 0):

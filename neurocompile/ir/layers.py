@@ -40,7 +40,7 @@ class Input(Layer):
     shape: tuple[int, ...]
     dtype: str = "float32"
 
-    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+    def output_shape(self, *_: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
         return self.shape
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
@@ -248,7 +248,9 @@ def pool_shape(
 ) -> tuple[int, ...]:
     """Give the output's shape of a pool; raise ``GraphError`` where the input doesn't fit."""
     require(len(shape) == 3, f"takes (channels, height, width), not {list(shape)}")
-    inside = padding[0] < kernel[0] and padding[2] < kernel[0] and padding[1] < kernel[1] and padding[3] < kernel[1]
+    inside = (
+        padding[0] < kernel[0] and padding[2] < kernel[0] and padding[1] < kernel[1] and padding[3] < kernel[1]
+    )
     require(inside, f"padding {padding} leaves windows of {kernel} with nothing inside")
     return (shape[0], *kernels.window_shape((shape[1], shape[2]), kernel, stride, padding))
 

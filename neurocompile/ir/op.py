@@ -78,9 +78,7 @@ class Op(ABC):
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, Op)
-        return all(
-            _same(a, b) for (_, a), (_, b) in zip(self.parameters(), other.parameters(), strict=True)
-        )
+        return all(_same(a, b) for (_, a), (_, b) in zip(self.parameters(), other.parameters(), strict=True))
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(v for _, v in self.parameters() if not isinstance(v, np.ndarray))))

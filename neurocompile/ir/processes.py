@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -72,7 +72,7 @@ class Encoder(Process):
         """The input value that a stream's 1 stands for."""
         return self.ceiling / self.levels if self.code == "constant" and self.levels else self.ceiling
 
-    def infer(self, *inputs: TensorType) -> TensorType:  # noqa: D102
+    def infer(self, *_: TensorType) -> TensorType:  # noqa: D102
         return TensorType(self.shape, stream=True, integer=self.integer)
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
@@ -141,7 +141,7 @@ class Synapses(Process, abstract=True):
 
         return each_step(current, inputs[0])
 
-    def _exact_type(self, received: np.dtype[np.generic]) -> type[np.floating]:
+    def _exact_type(self, received: np.dtype[Any]) -> type[np.floating]:
         """Choose the smallest float type in which BLAS sums these integers exactly, in whatever order."""
         largest = 1 if received == np.bool_ else np.iinfo(received).max
         row = np.abs(self.weight.astype(np.int64)).reshape(len(self.weight), -1).sum(axis=1).max()

@@ -62,7 +62,8 @@ def from_document(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> G
         return Graph(nodes, tuple(_text(o) for o in document["outputs"]))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise DeploymentError(
-            f"the stored graph is malformed ({type(error).__name__}: {error})", remedy="compile it again with -o"
+            f"the stored graph is malformed ({type(error).__name__}: {error})",
+            remedy="compile it again with -o",
         ) from error
     except GraphError as error:
         raise DeploymentError.of(error.issues) from error

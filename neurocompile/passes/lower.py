@@ -10,7 +10,18 @@ import numpy as np
 
 from neurocompile.errors import GraphError, Issue
 from neurocompile.ir import Array, Graph, Node, Op
-from neurocompile.ir.layers import Add, Affine, AvgPool, Conv, Flatten, Input, Linear, MaxPool, ReLU, per_channel
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    AvgPool,
+    Conv,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool,
+    ReLU,
+    per_channel,
+)
 from neurocompile.ir.processes import (
     ConvSynapses,
     CurrentSum,

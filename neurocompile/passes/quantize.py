@@ -24,8 +24,8 @@ from neurocompile.ir.processes import (
     Synapses,
 )
 from neurocompile.passes.base import Fidelity, Rewriter
-from neurocompile.passes.weights import row_sums, scale_inputs
 from neurocompile.passes.units import Branch, Granularity, choose_unit
+from neurocompile.passes.weights import row_sums, scale_inputs
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class _Quantizer:
 
     def _branch(self, path: Path) -> Branch:
         """Quantize the path up to its last weights, and describe those in the integers that reach them."""
-        *before, last = (i for i, s in enumerate(path.synapses) if isinstance(s.op, Synapses))
+        *_, last = (i for i, s in enumerate(path.synapses) if isinstance(s.op, Synapses))
         signal = self.sent[path.source]
         for node in path.synapses[:last]:
             signal = self._pass_on(node, signal)

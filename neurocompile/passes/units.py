@@ -23,8 +23,8 @@ from neurocompile.passes.weights import row_sums
 
 Granularity = Literal["channel", "layer"]
 
-_BIAS_MAX = (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) >> CURRENT_SHIFT
-"""The largest bias, in units of current."""
+_BIAS_MAX = 0.95 * (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / 2**CURRENT_SHIFT
+"""The largest bias, in units of current, with room for the offsets of rounding."""
 
 
 @dataclass(frozen=True)
@@ -93,13 +93,13 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
     peaks = np.stack(np.broadcast_arrays(*each))
     unit = np.where(peaks > 0, peaks, np.inf).min(axis=0) / WEIGHT_MAX
     unit = np.where(np.isfinite(unit), unit, 1 / WEIGHT_MAX)
+    lowest = np.zeros(1)
     if has_threshold:
         biases = np.abs(bias).reshape(len(bias), -1).max(axis=1) if bias.ndim else np.abs(bias).reshape(1)
-        # At least 1: the bias must also have room for the offsets of rounding.
-        lowest = np.maximum(biases.max() if per_layer else biases, 1.0) / _BIAS_MAX
-        unit = _whole(np.maximum(np.maximum(unit, lowest), 1 / THRESHOLD_MAX))
+        lowest = np.maximum((biases.max() if per_layer else biases) / _BIAS_MAX, 1 / THRESHOLD_MAX)
+        unit = _whole(np.broadcast_to(unit, np.broadcast_shapes(unit.shape, lowest.shape)))
     # The channels share one shift, so all of their units grow together.
-    while sum(branch.largest_current(unit) for branch in branches) > CURRENT_MAX:
+    while np.any(unit < lowest) or sum(branch.largest_current(unit) for branch in branches) > CURRENT_MAX:
         if has_threshold and np.all(unit == 1):
             node = branches[0].node
             raise GraphError(
