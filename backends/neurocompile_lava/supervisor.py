@@ -13,7 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -116,23 +116,30 @@ def supervise(
         The program can't be started.
     """
     terminable = [signal.SIGTERM] if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL else []
-    with _handling(terminable, _exit), _temporary_folder() as folder, selectors.DefaultSelector() as selector:
+    with ExitStack() as stack:
+        stack.enter_context(_handling(terminable, _exit))
+        folder = stack.enter_context(_temporary_folder())
+        selector = stack.enter_context(selectors.DefaultSelector())
         deadline = time.monotonic() + timeout
-        with _start(argv, folder) as program:
-            try:
-                # Typeshed can't know that both are pipes.
-                for pipe, take in ((program.stdout, on_output), (program.stderr, on_error)):
-                    if pipe is not None:
-                        selector.register(pipe, selectors.EVENT_READ, _Lines(take))
-                while program.poll() is None and time.monotonic() < deadline:
-                    _read(selector, _POLL)
-                code = program.returncode
-            finally:
+        program: subprocess.Popen[bytes] | None = None
+        try:
+            # Broken off while the program starts, nobody would know which session to end.
+            with _deferred_signals():
+                program = stack.enter_context(_start(argv, folder))
+            # Typeshed can't know that both are pipes.
+            for pipe, take in ((program.stdout, on_output), (program.stderr, on_error)):
+                if pipe is not None:
+                    selector.register(pipe, selectors.EVENT_READ, _Lines(take))
+            while program.poll() is None and time.monotonic() < deadline:
+                _read(selector, _POLL)
+            code = program.returncode
+        finally:
+            if program is not None:
                 with _deferred_signals():
                     _end_session(program.pid)
-            while _read(selector, 0):  # what it printed just before its end
-                pass
-            return code
+        while _read(selector, 0):  # what it printed just before its end
+            pass
+        return code
 
 
 def _start(argv: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:

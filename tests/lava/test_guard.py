@@ -126,9 +126,7 @@ def test_actors_that_run_or_have_ended_well(sound: object) -> None:
         (Actor(exitcode=3), "ended with exit code 3", "SystemProcess-3 left no traceback"),
     ],
 )
-def test_a_failed_actor_is_reported(
-    reported: Callable[[], Any], actor: Actor, problem: str, trace: str
-) -> None:
+def test_a_failed_actor_is_reported(reported: Callable[[], Any], actor: Actor, problem: str, trace: str) -> None:
     with pytest.raises(ExitError):
         guard.check_actors(runtime(Actor(), actor))
     event = reported()
@@ -235,9 +233,7 @@ def test_a_failure_inside_of_lava(
     assert not Path(events[0]["folder"]).exists()
 
 
-def test_lava_hangs(
-    network: list[str], monkeypatch: pytest.MonkeyPatch, skip_ahead: Callable[[], None]
-) -> None:
+def test_lava_hangs(network: list[str], monkeypatch: pytest.MonkeyPatch, skip_ahead: Callable[[], None]) -> None:
     hang = """print('{"event": "hangs"}', flush=True); import time; time.sleep(600)"""
     monkeypatch.setenv("AT_STEP_3", hang)
     events: list[dict[str, Any]] = []

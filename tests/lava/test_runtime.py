@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import findpython
 import pytest
-from neurocompile_lava import runtime
+from neurocompile_lava import runtime, supervisor
 from neurocompile_lava.runtime import LAVA_VERSION, PYTHON_VARIABLE, find_or_make
 
 from neurocompile.errors import BackendError
@@ -183,15 +183,16 @@ def test_removes_what_a_killed_run_left(empty_cache: Path) -> None:
     assert made(empty_cache) == [python.parents[1].name]
 
 
-@pytest.mark.usefixtures("stand_in")
 @pytest.mark.parametrize(("name", "error"), [("INT", KeyboardInterrupt), ("TERM", SystemExit)])
 def test_an_interrupted_make_leaves_nothing(
-    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[BaseException]
+    empty_cache: Path, stand_in: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: type[BaseException]
 ) -> None:
-    monkeypatch.setenv("STAND_IN_PIP", f"kill -{name} $PPID; sleep 600")
+    monkeypatch.setenv("STAND_IN_PIP", f"echo session $$ >> $STAND_IN_LOG; kill -{name} $PPID; sleep 600")
     with pytest.raises(error):
         find_or_make(lambda _: None)
     assert made(empty_cache) == []
+    session = int(stand_in.read_text().split()[-1])
+    assert supervisor._members(session) == []
     monkeypatch.delenv("STAND_IN_PIP")
     assert find_or_make(lambda _: None).exists()
 
@@ -294,7 +295,5 @@ def test_the_requirements_are_pinned() -> None:
 
 def test_the_real_one_runs_lava(lava_python: Path, tmp_path: Path) -> None:
     program = "import lava.proc.dense.models, numpy; print(numpy.__version__)"
-    ran = subprocess.run(
-        [lava_python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
+    ran = subprocess.run([lava_python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert ran.stdout.startswith("1.")

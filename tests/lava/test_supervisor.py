@@ -317,9 +317,7 @@ def test_works_outside_of_the_main_thread(worker: Callable[[str], list[str]]) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_to_the_supervising_process(
-    worker: Callable[[str], list[str]], number: signal.Signals
-) -> None:
+def test_a_signal_to_the_supervising_process(worker: Callable[[str], list[str]], number: signal.Signals) -> None:
     argv = [sys.executable, "-c", PARENT, *worker(STUBBORN + "time.sleep(600)")]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as parent:
         try:

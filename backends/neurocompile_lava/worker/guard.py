@@ -132,9 +132,7 @@ def check_actors(runtime: Any) -> None:
         except ValueError:  # Lava has closed the actor, having joined it.
             continue
         if code:
-            ending = (
-                f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-            )
+            ending = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
             fail(f"a process of the network {ending}", f"{actor.name} left no traceback")
 
 
