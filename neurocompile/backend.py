@@ -11,6 +11,7 @@ import numpy as np
 
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
+from neurocompile.ir.fan_out import fan_out
 
 GROUP = "neurocompile.backends"
 """The entry-point group in which distributions announce their backends."""
@@ -37,6 +38,16 @@ class Activity:
 
     events: int
     synaptic_operations: int
+
+
+def measure_activity(graph: Graph, spikes: Mapping[str, Array]) -> dict[str, Activity]:
+    """Count the events of recorded streams ``(B, T, *shape)`` and the synapses that they drove."""
+    synapses = fan_out(graph)
+    activity = {}
+    for name, stream in spikes.items():
+        events = np.count_nonzero(stream, axis=(0, 1))
+        activity[name] = Activity(int(events.sum()), int((events * synapses.get(name, 0)).sum()))
+    return activity
 
 
 @dataclass(frozen=True)
