@@ -1,0 +1,157 @@
+"""Generated graphs of layers, and what the tests of passes and processes share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from hypothesis import strategies as st
+
+from neurocompile.calibration.ceilings import Calibration
+from neurocompile.ir import Array, Graph, Node, Op, run
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    AvgPool,
+    BatchNorm,
+    Conv,
+    Flatten,
+    Identity,
+    Input,
+    Linear,
+    MaxPool,
+    ReLU,
+)
+from neurocompile.ir.processes import Encoder, Reset
+from neurocompile.passes.balance import Balance
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.pipeline import SIMPLIFY
+
+
+@dataclass
+class GraphBuilder:
+    """A graph of layers that grows node by node from one input."""
+
+    draw: st.DrawFn
+    rng: np.random.Generator
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+
+    def add(self, op: Op, *inputs: str) -> str:
+        name = f"{type(op).__name__.lower()}{len(self.nodes)}"
+        self.nodes.append(Node(name, op, inputs))
+        self.shapes[name] = Graph.of(self.nodes, [name]).types[name].shape
+        return name
+
+    def weight(self, *shape: int) -> Array:
+        """Draw weights about as large as training makes them; some channels, or all of them, are zero."""
+        weight = self.rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
+        kind = self.draw(st.sampled_from(["dense", "dense", "dense", "dead channels", "zero"]))
+        if kind == "dead channels":
+            weight[self.rng.random(len(weight)) < 0.5] = 0
+        return weight * (kind != "zero")
+
+    def vector(self, size: int) -> Array:
+        return self.rng.normal(size=size) * 0.3
+
+
+def _conv(b: GraphBuilder, source: str) -> Op:
+    channels, height, width = b.shapes[source]
+    groups = channels if b.draw(st.booleans()) else 1
+    out = groups * b.draw(st.integers(1, 2))
+    kernel = (b.draw(st.integers(1, min(3, height))), b.draw(st.integers(1, min(3, width))))
+    padding = b.draw(st.tuples(*[st.integers(0, 1)] * 4))
+    stride = b.draw(st.sampled_from([(1, 1), (2, 1)]))
+    weight = b.weight(out, channels // groups, *kernel)
+    return Conv(weight, b.vector(out), stride, padding, (1, 1), groups)
+
+
+def _window(b: GraphBuilder, source: str) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
+    _, height, width = b.shapes[source]
+    kernel = (min(2, height), min(2, width))
+    stride = b.draw(st.sampled_from([(1, 1), (2, 2)]))
+    padding = (1, 0, 0, 1) if kernel == (2, 2) and b.draw(st.booleans()) else (0, 0, 0, 0)
+    return kernel, stride, padding
+
+
+def _affine(b: GraphBuilder, source: str) -> Op:
+    size = b.draw(st.sampled_from([1, b.shapes[source][0]]))
+    scale = b.rng.choice([-1.3, -0.5, 0.0, 0.7, 1.0, 2.0], size)
+    shift = b.draw(st.sampled_from([0.0, 1.0])) * b.vector(size)
+    return Affine(np.ones(size) if b.draw(st.integers(0, 4)) == 0 else scale, shift)
+
+
+def _batch_norm(b: GraphBuilder, source: str) -> Op:
+    size = b.shapes[source][0]
+    return BatchNorm(1 + 2 * b.vector(size), b.vector(size), b.vector(size), b.rng.uniform(0.3, 2, size))
+
+
+def _linear(b: GraphBuilder, source: str) -> Op:
+    out = b.draw(st.integers(1, 4))
+    return Linear(b.weight(out, b.shapes[source][0]), b.vector(out))
+
+
+_ANYWHERE: dict[str, Callable[[GraphBuilder, str], Op]] = {
+    "relu": lambda b, source: ReLU(),
+    "identity": lambda b, source: Identity(),
+    "affine": _affine,
+    "batchnorm": _batch_norm,
+}
+_ON_IMAGES: dict[str, Callable[[GraphBuilder, str], Op]] = _ANYWHERE | {
+    "conv": _conv,
+    "maxpool": lambda b, source: MaxPool(*_window(b, source)),
+    "avgpool": lambda b, source: AvgPool(*_window(b, source)),
+    "flatten": lambda b, source: Flatten(),
+}
+_ON_VECTORS: dict[str, Callable[[GraphBuilder, str], Op]] = _ANYWHERE | {"linear": _linear}
+
+
+@st.composite
+def layer_graphs(
+    draw: st.DrawFn, *, most_outputs: int = 2, most_layers: int = 9, without: tuple[str, ...] = ()
+) -> Graph:
+    """Graphs of every layer in any order: shared nodes, residual sums, dead weights, several outputs."""
+    b = GraphBuilder(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
+    shape = draw(st.sampled_from([(1, 4, 4), (2, 5, 4), (3, 4, 6), (6,)]))
+    last = b.add(Input(shape))
+    for _ in range(draw(st.integers(1, most_layers))):
+        source = last if draw(st.integers(0, 3)) else draw(st.sampled_from(sorted(b.shapes)))
+        table = _ON_IMAGES if len(b.shapes[source]) == 3 else _ON_VECTORS
+        kind = draw(st.sampled_from(["add", *(k for k in table if k not in without)]))
+        if kind == "add":
+            alike = [name for name, other in b.shapes.items() if other == b.shapes[source]]
+            last = b.add(Add(), source, draw(st.sampled_from(alike)))
+        else:
+            last = b.add(table[kind](b, source), source)
+    others = draw(st.lists(st.sampled_from(sorted(b.shapes)), max_size=most_outputs - 1))
+    return Graph.of(b.nodes, [last, *others])
+
+
+def images(graph: Graph, count: int = 4, seed: int = 0) -> Array:
+    """Images between -1 and 1 for a graph of layers with one input, in multiples of 1/8."""
+    return np.random.default_rng(seed).integers(-8, 9, (count, *graph.nodes[0].op.shape)) / 8
+
+
+def outputs(graph: Graph, x: Array) -> list[Array]:
+    """What a graph of layers gives out, output by output."""
+    values = run(graph, {node.name: x for node in graph.inputs})
+    return [values[name] for name in graph.outputs]
+
+
+def assert_same_function(a: Graph, b: Graph, x: Array) -> None:
+    """Compare two graphs of layers on images, to 1e-9 of the largest output."""
+    for before, after in zip(outputs(a, x), outputs(b, x), strict=True):
+        np.testing.assert_allclose(after, before, rtol=0, atol=1e-9 * max(1, np.abs(before).max()))
+
+
+def balanced(graph: Graph, x: Array, statistic: str = "max") -> Graph:
+    """Simplify a graph of layers and balance it on images."""
+    for step in SIMPLIFY:
+        graph = step(graph)
+    return Balance(Calibration(statistic).ceilings(graph, x))(graph)
+
+
+def lowered(graph: Graph, x: Array, *, levels: int = 255, reset: Reset = "subtract") -> Graph:
+    """Compile a graph of layers to real processes with a constant encoder."""
+    return Lower(Encoder((), "constant", 1.0, levels), reset)(balanced(graph, x))
