@@ -37,7 +37,8 @@ class Balance:
             ceiling = self.ceilings[node.name]
             before, after = rewriter.fresh(f"{node.name}.normalise"), rewriter.fresh(f"{node.name}.restore")
             rewriter.redirect(node.name, after)
-            rewriter.set(before, Affine(1 / ceiling, 0 * ceiling), node.inputs)
+            # A ReLU before this one may have moved its restoring scale in between.
+            rewriter.set(before, Affine(1 / ceiling, 0 * ceiling), rewriter[node.name].inputs)
             rewriter.set(node.name, ReLU(), (before,))
             rewriter.set(after, Affine(ceiling, 0 * ceiling), (node.name,))
         return FoldAffine()(rewriter.graph())

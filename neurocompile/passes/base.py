@@ -27,6 +27,10 @@ class Rewriter:
         self._nodes = {node.name: node for node in graph.nodes}
         self._outputs = list(graph.outputs)
 
+    def __getitem__(self, name: str) -> Node:
+        """Give a node as it is by now."""
+        return self._nodes[name]
+
     def graph(self) -> Graph:
         """Give the edited graph."""
         return Graph.of(self._nodes.values(), self._outputs)
