@@ -4,6 +4,7 @@ from neurocompile.backend import Result
 from neurocompile.calibration.ceilings import Calibration
 from neurocompile.errors import NeurocompileError
 from neurocompile.evaluate import Evaluation
+from neurocompile.frontends.model import Model
 from neurocompile.network import Deployment, Network, compile, load
 from neurocompile.options import Options
 
@@ -11,6 +12,7 @@ __all__ = [
     "Calibration",
     "Deployment",
     "Evaluation",
+    "Model",
     "Network",
     "NeurocompileError",
     "Options",

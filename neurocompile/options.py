@@ -33,6 +33,8 @@ class Options:
         How thresholds are chosen.
     seed
         Of the Poisson encoder.
+    target
+        What it is compiled for: where ``neurocompile run`` runs it unless told otherwise.
     """
 
     steps: int = 64
@@ -42,6 +44,7 @@ class Options:
     decoder: Decoding = "membrane"
     calibration: Calibration = field(default_factory=Calibration)
     seed: int = 0
+    target: str = "numpy"
 
     def __post_init__(self) -> None:
         issues = []

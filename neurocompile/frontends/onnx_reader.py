@@ -122,6 +122,9 @@ class _Importer:
                 self._unknown.update(proto.output)
         if issues:
             raise ModelError.of(issues)
+        inputs = [node.name for node in self._nodes.values() if isinstance(node.op, Input)]
+        if len(inputs) != 1:
+            raise ModelError(f"the model has the inputs {inputs}", remedy="export a model with one input")
         return Graph.of(self._nodes.values(), [self._output(value.name) for value in self._model.graph.output])
 
     def _output(self, name: str) -> str:

@@ -32,13 +32,32 @@ def write(path: Path, document: Mapping[str, Any], arrays: Mapping[str, Array]) 
     DeploymentError
         If the folder is missing or read-only, or the disk is full.
     """
-    entries = {_DOCUMENT: json.dumps(document, indent=1).encode()}
+    entries = {_DOCUMENT: json.dumps(document, indent=1).encode(), **_npy_entries(arrays)}
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
+    _write_zip(path, {**entries, _DIGESTS: json.dumps(digests, indent=1).encode()})
+
+
+def write_npz(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as ``numpy.load`` reads them; like ``write``, the whole file or none.
+
+    Raises
+    ------
+    DeploymentError
+        If the folder is missing or read-only, or the disk is full.
+    """
+    _write_zip(path, _npy_entries(arrays))
+
+
+def _npy_entries(arrays: Mapping[str, Array]) -> dict[str, bytes]:
+    entries = {}
     for name, array in arrays.items():
         buffer = io.BytesIO()
         np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
         entries[f"{name}.npy"] = buffer.getvalue()
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
-    entries[_DIGESTS] = json.dumps(digests, indent=1).encode()
+    return entries
+
+
+def _write_zip(path: Path, entries: Mapping[str, bytes]) -> None:
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

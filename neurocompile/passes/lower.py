@@ -172,15 +172,13 @@ def _simplify(chain: tuple[tuple[str, Op], ...]) -> tuple[tuple[str, Op], ...]:
         return chain
     for i in reversed(range(len(before))):
         earlier_name, earlier = before[i]
-        if isinstance(earlier, ScaleSynapses):
-            groups = op.groups if isinstance(op, ConvSynapses) else 1
-            weight = op.weight * earlier.weight
-            if not isinstance(op, ScaleSynapses):
-                weight = scale_inputs(op.weight, earlier.weight, groups)
-            return (*before[:i], *before[i + 1 :], (name, replace(op, weight=weight)))
         if isinstance(op, ScaleSynapses) and isinstance(earlier, Synapses):
             scaled = replace(earlier, weight=scale_outputs(earlier.weight, op.weight))
             return (*before[:i], (earlier_name, scaled), *before[i + 1 :])
+        if isinstance(earlier, ScaleSynapses):
+            groups = op.groups if isinstance(op, ConvSynapses) else 1
+            weight = scale_inputs(op.weight, earlier.weight, groups)
+            return (*before[:i], *before[i + 1 :], (name, replace(op, weight=weight)))
         if isinstance(earlier, Synapses) or (isinstance(earlier, FlattenSynapses) and _is_scale(op)):
             break
     return chain

@@ -1,0 +1,234 @@
+"""The command line: ``neurocompile MODEL`` and ``neurocompile run DEPLOYMENT``."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.console import Console
+
+from neurocompile import backend
+from neurocompile.calibration.ceilings import Calibration
+from neurocompile.data import Data, read_images
+from neurocompile.errors import DataError, NeurocompileError
+from neurocompile.frontends.model import Model
+from neurocompile.ir.archive import write_npz
+from neurocompile.network import compile as compile_network
+from neurocompile.network import load
+from neurocompile.options import Options
+from neurocompile.report import document, terminal
+from neurocompile.report.deployed import DeployedRun
+from neurocompile.report.progress import ProgressDisplay
+
+MISMATCH = 1
+"""Exit status where the target's spikes are not the simulated ones."""
+
+USAGE = 2
+"""Exit status of every error that the user can mend."""
+
+DEFECT = 70
+"""Exit status of an error that is neurocompile's own."""
+
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+"""Exit status after a signal: 128 and its number."""
+
+app = App(
+    name="neurocompile",
+    help="Compile a trained network to a spiking one, measure what it loses, and run it on a target.",
+    version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Debug = Annotated[bool, Parameter(negative="")]
+Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
+
+
+def main(tokens: Sequence[str] | None = None) -> None:
+    """Run the command line and exit."""
+    arguments = list(sys.argv[1:] if tokens is None else tokens)
+    console = Console(stderr=True)
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        console.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        status = USAGE
+    except NeurocompileError as error:
+        console.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        status = USAGE
+        if "--debug" in arguments:
+            raise
+    except BrokenPipeError:
+        # Whatever read the report has had enough: there is nobody left to tell, not even when Python flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = BROKEN_PIPE
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        status = INTERRUPTED
+        if "--debug" in arguments:
+            raise
+    except Exception as error:
+        console.print(
+            f"error: {type(error).__name__}: {error}\n  remedy: this is a defect of neurocompile; "
+            "please report it with the output of the same command and --debug",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+        status = DEFECT
+        if "--debug" in arguments:
+            raise
+    sys.exit(status or 0)
+
+
+@app.default
+def compile_command(
+    model: Path,
+    *,
+    target: str = "numpy",
+    data: Path | None = None,
+    steps: int = 64,
+    reset: Literal["subtract", "zero"] = "subtract",
+    precision: Literal["float", "int8"] | None = None,
+    encoder: Literal["constant", "poisson"] = "constant",
+    decoder: Literal["membrane", "count"] = "membrane",
+    balance: Literal["percentile", "max"] = "percentile",
+    percentile: float = 99.9,
+    per: Literal["channel", "layer"] = "channel",
+    samples: int = 64,
+    seed: int = 0,
+    output: Output = None,
+    json_: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Compile a trained network, measure what it loses, and run it on a target.
+
+    Parameters
+    ----------
+    model
+        The ONNX file.
+    target
+        Where the spiking network runs: numpy or lava.
+    data
+        An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given.
+    steps
+        Time steps for an image.
+    reset
+        What a neuron does when it fires: subtract the threshold, or start again at zero.
+    precision
+        Of the weights; int8 for lava and float for numpy if not given.
+    encoder
+        Of the input: a constant current, or Poisson spikes.
+    decoder
+        Of the output: the accumulated membrane, or a count of spikes.
+    balance
+        Thresholds from the largest activations, or from a percentile of them.
+    percentile
+        Of the activations.
+    per
+        One threshold for each channel, or one for the layer.
+    samples
+        Test images that run on the target and are compared spike by spike.
+    seed
+        Of the Poisson encoder.
+    output
+        Write the compiled network to this file.
+    json_
+        Print one JSON object.
+    debug
+        Show the traceback of an error.
+    """
+    del debug
+    chosen = precision or ("float" if target == "numpy" else "int8")
+    backend.find(target)
+    options = Options(
+        steps=steps,
+        reset=reset,
+        precision=chosen,
+        encoder=encoder,
+        decoder=decoder,
+        calibration=Calibration(balance, percentile, per),
+        seed=seed,
+        target=target,
+    )
+    if samples < 1:
+        raise DataError(f"samples={samples} is less than 1")
+    with ProgressDisplay(Console(stderr=True)) as progress:
+        trained = Model.read(model)
+        found = Data.read(_data_file(model, data))
+        found.check(trained.entry.shape, trained.classes)
+        network = compile_network(trained, found.x_calibration, options, progress=progress)
+        # First what can fail at once: the file to write, and the target's runtime and limits.
+        if output is not None:
+            network.save(output)
+        with network.deploy(target, progress) as deployment:
+            evaluation = network.evaluate(found.x_test, found.y_test, progress=progress)
+            sample = found.x_test[:samples]
+            result = deployment.run(sample, progress=progress)
+        reference = network.deploy("numpy").run(sample)
+        deployed = DeployedRun.compare(target, result, reference)
+    if json_:
+        print(json.dumps(document.compiled(str(model), network, evaluation, deployed)))
+    else:
+        terminal.print_compiled(Console(), network, evaluation, deployed)
+    return MISMATCH if deployed.spike_mismatches else 0
+
+
+@app.command(name="run")
+def run_command(
+    deployment: Path,
+    *,
+    input: Path,
+    target: str | None = None,
+    output: Output = None,
+    json_: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Run a saved deployment on images.
+
+    Parameters
+    ----------
+    deployment
+        A file that was written by --output.
+    input
+        Images: an .npy file, or an .npz file with x_test.
+    target
+        Where to run it: numpy or lava; what it was compiled for if not given.
+    output
+        Write decisions, potentials and the spikes of every layer to this .npz file.
+    json_
+        Print one JSON object.
+    debug
+        Show the traceback of an error.
+    """
+    del debug
+    network = load(deployment)
+    chosen = target or network.options.target
+    x = read_images(input)
+    with ProgressDisplay(Console(stderr=True)) as progress, network.deploy(chosen, progress) as deployed:
+        result = deployed.run(x, progress=progress)
+    if output is not None:
+        spikes = {f"spikes/{name}": stream for name, stream in result.spikes.items()}
+        write_npz(output, {"decisions": result.decisions[:, -1], "potentials": result.potentials, **spikes})
+    steps = network.options.steps
+    if json_:
+        print(json.dumps(document.ran(str(deployment), chosen, steps, result)))
+    else:
+        terminal.print_ran(Console(), chosen, steps, result)
+    return 0
+
+
+def _data_file(model: Path, data: Path | None) -> Path:
+    beside = model.with_suffix(".npz")
+    if data is None and not beside.exists():
+        raise DataError(
+            f"there are no data: {beside} does not exist",
+            remedy="give --data FILE, an .npz file with x_calibration, x_test and y_test",
+        )
+    return data or beside

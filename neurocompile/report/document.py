@@ -1,0 +1,73 @@
+"""The report as JSON; ``docs/json.md`` describes the fields."""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib.metadata import version
+from typing import Any
+
+from neurocompile.backend import Result
+from neurocompile.evaluate import Evaluation
+from neurocompile.network import Network
+from neurocompile.report.deployed import DeployedRun, spikes_digest
+
+SCHEMA = 1
+
+
+def compiled(model: str, network: Network, evaluation: Evaluation, deployed: DeployedRun) -> dict[str, Any]:
+    """Describe what ``neurocompile MODEL`` found."""
+    return {
+        **_head("compile"),
+        "model": model,
+        "options": dataclasses.asdict(network.options),
+        "ann": {"accuracy": evaluation.ann_accuracy},
+        "snn": {
+            "accuracy": evaluation.accuracy,
+            "accuracy_by_step": [float(a) for a in evaluation.accuracy_by_step],
+            "agreement": evaluation.agreement,
+            "images": evaluation.images,
+            "steps": evaluation.steps,
+            "seconds": evaluation.seconds,
+            "neurons": sum(evaluation.neurons.values()),
+            "spikes_per_neuron": evaluation.spikes_per_neuron,
+            "synaptic_operations": evaluation.synaptic_operations,
+            "layers": [
+                {
+                    "name": name,
+                    "neurons": evaluation.neurons.get(name),
+                    "events": activity.events / evaluation.images,
+                    "synaptic_operations": activity.synaptic_operations / evaluation.images,
+                }
+                for name, activity in evaluation.activity.items()
+            ],
+        },
+        "loss": {"points": evaluation.loss_points, "relative": evaluation.loss_relative},
+        "deployment": {
+            "target": deployed.target,
+            "samples": deployed.samples,
+            "spikes": deployed.spikes,
+            "spike_mismatches": deployed.spike_mismatches,
+            "mismatches_by_layer": dict(deployed.mismatches),
+            "spikes_sha256": deployed.digest,
+            "seconds": deployed.seconds,
+        },
+    }
+
+
+def ran(deployment: str, target: str, steps: int, result: Result) -> dict[str, Any]:
+    """Describe what ``neurocompile run DEPLOYMENT`` found."""
+    return {
+        **_head("run"),
+        "deployment": deployment,
+        "target": target,
+        "images": len(result.potentials),
+        "steps": steps,
+        "decisions": [int(d) for d in result.decisions[:, -1]],
+        "spikes": {name: activity.events for name, activity in result.activity.items()},
+        "spikes_sha256": spikes_digest(result),
+        "seconds": result.seconds,
+    }
+
+
+def _head(kind: str) -> dict[str, Any]:
+    return {"schema": SCHEMA, "report": kind, "neurocompile": version("neurocompile")}

@@ -1,0 +1,108 @@
+"""The report as a person reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from neurocompile.backend import Result
+from neurocompile.evaluate import Evaluation
+from neurocompile.network import Network
+from neurocompile.report.deployed import DeployedRun, spikes_digest
+
+
+def print_compiled(console: Console, network: Network, evaluation: Evaluation, deployed: DeployedRun) -> None:
+    """Print what ``neurocompile MODEL`` found."""
+    options = network.options
+    console.print(
+        f"[bold]{evaluation.images} test images[/], {options.precision} weights, "
+        f"reset {'by subtraction' if options.reset == 'subtract' else 'to zero'}, {options.encoder} input, "
+        f"simulated in {evaluation.seconds:.1f} s"
+    )
+    console.print(_accuracy(evaluation))
+    console.print(_activity(evaluation))
+    verdict = "[bold green]0 mismatches[/]"
+    if deployed.spike_mismatches:
+        verdict = f"[bold red]{deployed.spike_mismatches} mismatches[/] {dict(deployed.mismatches)}"
+    console.print(
+        f"[bold]deployed on {deployed.target}[/]: {deployed.samples} images, {deployed.spikes} spikes in "
+        f"{len(deployed.mismatches) - 1} layers compared with the simulation, {verdict}, {deployed.seconds:.1f} s"
+    )
+
+
+def print_ran(console: Console, target: str, steps: int, result: Result) -> None:
+    """Print what ``neurocompile run DEPLOYMENT`` found."""
+    images = len(result.potentials)
+    console.print(f"[bold]{images} images on {target}[/], {steps} steps, {result.seconds:.1f} s")
+    table = _table("layer", "spikes")
+    for name, activity in result.activity.items():
+        table.add_row(name, str(activity.events))
+    console.print(table)
+    decisions = " ".join(map(str, result.decisions[:, -1]))
+    console.print(f"decisions: {decisions}", highlight=False, soft_wrap=True)
+    console.print(f"spikes' SHA-256: {spikes_digest(result)}", highlight=False, soft_wrap=True)
+
+
+def _accuracy(evaluation: Evaluation) -> Table:
+    table = _table("", "accuracy", "loss", "relative", "decide alike")
+    table.add_row("ANN", _percent(evaluation.ann_accuracy))
+    for step in _powers(evaluation.steps):
+        accuracy = float(evaluation.accuracy_by_step[step - 1])
+        last = step == evaluation.steps
+        table.add_row(
+            f"SNN, {step} step{'s' * (step > 1)}",
+            _percent(accuracy),
+            _points(evaluation.ann_accuracy, accuracy),
+            _relative(evaluation) if last else "",
+            _percent(evaluation.agreement) if last else "",
+            style="bold" if last else None,
+        )
+    return table
+
+
+def _powers(steps: int) -> Iterator[int]:
+    step = 1
+    while step < steps:
+        yield step
+        step *= 2
+    yield steps
+
+
+def _activity(evaluation: Evaluation) -> Table:
+    table = _table("for an image", "neurons", "spikes per neuron", "synaptic operations")
+    for name, activity in evaluation.activity.items():
+        neurons = evaluation.neurons.get(name)
+        spikes = activity.events / evaluation.images
+        table.add_row(
+            name,
+            "" if neurons is None else str(neurons),
+            "" if neurons is None else f"{spikes / neurons:.2f}",
+            f"{activity.synaptic_operations / evaluation.images:,.0f}",
+        )
+    neurons_of_all = str(sum(evaluation.neurons.values()))
+    spikes_of_all, operations = f"{evaluation.spikes_per_neuron:.2f}", f"{evaluation.synaptic_operations:,.0f}"
+    table.add_row("all", neurons_of_all, spikes_of_all, operations, style="bold")
+    return table
+
+
+def _table(first: str, *rest: str) -> Table:
+    table = Table(first, box=box.SIMPLE)
+    for header in rest:
+        table.add_column(header, justify="right")
+    return table
+
+
+def _points(ann: float | None, accuracy: float) -> str:
+    return "unknown" if ann is None else f"{100 * (ann - accuracy):.2f} points"
+
+
+def _relative(evaluation: Evaluation) -> str:
+    relative = evaluation.loss_relative
+    return "" if relative is None else f"{100 * relative:.2f} %"
+
+
+def _percent(fraction: float | None) -> str:
+    return "unknown" if fraction is None else f"{100 * fraction:.2f} %"
