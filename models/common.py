@@ -83,7 +83,7 @@ def load_fashion_mnist(folder: Path) -> Dataset:
     )
 
 
-def flip_and_shift(images: Tensor, reach: int = 2) -> Tensor:
+def flip_and_shift(images: Tensor, reach: int = 1) -> Tensor:
     """Mirror half of the images, and move each by up to ``reach`` pixels in both directions."""
     count, _, height, width = images.shape
     padded = nn.functional.pad(images, (reach,) * 4)[:, 0]

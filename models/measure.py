@@ -53,12 +53,12 @@ def accuracy(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
 
 def test_accuracy(name: str) -> float:
     """Run the network on its test set with ONNX Runtime."""
-    session = onnxruntime.InferenceSession(HERE / f"{name}.onnx", providers=["CPUExecutionProvider"])
-    (source,) = session.get_inputs()
+    network = onnxruntime.InferenceSession(HERE / f"{name}.onnx", providers=["CPUExecutionProvider"])
+    (source,) = network.get_inputs()
     with np.load(HERE / f"{name}.npz") as data:
         images, labels = data["x_test"], data["y_test"]
     batches = (images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE))
-    logits = np.concatenate([session.run(None, {source.name: batch})[0] for batch in batches])
+    logits = np.concatenate([network.run(None, {source.name: batch})[0] for batch in batches])
     return accuracy(logits, labels)
 
 

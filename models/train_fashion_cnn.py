@@ -3,7 +3,7 @@
 from common import Recipe, flip_and_shift, train_on_fashion_mnist
 from torch import Tensor, nn
 
-RECIPE = Recipe(epochs=2, label_smoothing=0.1, augment=flip_and_shift)
+RECIPE = Recipe(epochs=45, label_smoothing=0.1, augment=flip_and_shift)
 
 
 def convolution(inputs: int, outputs: int) -> nn.Sequential:
@@ -22,10 +22,10 @@ class FashionCNN(nn.Module):
             convolution(16, 32),
             convolution(32, 32),
             nn.MaxPool2d(2),
-            convolution(32, 64),
+            convolution(32, 96),
             nn.Dropout(0.3),
             nn.Flatten(),
-            nn.Linear(64 * 7 * 7, 10),
+            nn.Linear(96 * 7 * 7, 10),
         )
 
     def forward(self, images: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from common import Recipe, flip_and_shift, train_on_fashion_mnist
 from torch import Tensor, nn
 
-RECIPE = Recipe(epochs=2, label_smoothing=0.1, augment=flip_and_shift)
+RECIPE = Recipe(epochs=50, label_smoothing=0.1, augment=flip_and_shift)
 
 
 def convolution(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Sequential:
