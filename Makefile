@@ -1,0 +1,47 @@
+# make demo    compile a trained network, measure what it loses, run it on Lava
+# make test    run the tests
+# make lint    check style, types and layering
+# make bench   measure the example networks in full, and the speed
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TORCH := torch==2.13.0
+TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/neurocompile models/fashion-cnn.onnx --target lava
+
+test: $(VENV)/installed-dev
+	$(BIN)/pytest --cov --cov-fail-under=95
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/conversion.py
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --editable .
+	touch $@
+
+# The tests need PyTorch. Where pip would bring gigabytes of CUDA along, its CPU build comes from PyTorch's own index.
+$(VENV)/installed-dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	@if $(BIN)/pip install --dry-run "$(TORCH)" | grep -q nvidia; then \
+		echo "installing the CPU build of $(TORCH)"; \
+		$(BIN)/pip install --index-url $(TORCH_CPU_INDEX) "$(TORCH)"; \
+	else \
+		$(BIN)/pip install "$(TORCH)"; \
+	fi
+	$(BIN)/pip install --editable ".[torch,dev]"
+	touch $@
