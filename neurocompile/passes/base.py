@@ -7,8 +7,12 @@ from typing import ClassVar, Literal, Protocol
 
 from neurocompile.ir import Graph, Node, Op
 
-Fidelity = Literal["exact", "rounding"]
-"""What a pass keeps: the same function up to the order of float operations, or the function of rounded weights."""
+Fidelity = Literal["exact", "rounding", "asymptotic", "decision"]
+"""What a pass keeps.
+
+``exact``: the function, up to the order of float operations. ``rounding``: the function of rounded weights.
+``asymptotic``: the function in the limit of many steps. ``decision``: which output is the largest, if it is positive.
+"""
 
 
 class Pass(Protocol):

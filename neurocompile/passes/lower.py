@@ -63,7 +63,7 @@ class Lower:
         Of all neurons: ``subtract`` or ``zero``.
     """
 
-    fidelity: ClassVar[Fidelity] = "rounding"
+    fidelity: ClassVar[Fidelity] = "asymptotic"
     encoder: Encoder
     reset: Reset = "subtract"
 
@@ -166,26 +166,33 @@ def _extend(paths: Sequence[Path], name: str, op: Op) -> tuple[Path, ...]:
 
 
 def _simplify(chain: tuple[tuple[str, Op], ...]) -> tuple[tuple[str, Op], ...]:
-    """Merge the scale at a chain's end, or one before the weights at its end, into those weights."""
+    """Merge the weights at a chain's end with a scale before them, or a scale at its end with what is before.
+
+    Pools and Flatten may lie between.
+    """
     *before, (name, op) = chain
     if not isinstance(op, Synapses):
         return chain
     for i in reversed(range(len(before))):
         earlier_name, earlier = before[i]
-        if isinstance(op, ScaleSynapses) and isinstance(earlier, Synapses):
+        if not isinstance(earlier, Synapses):
+            continue
+        # Behind Flatten each feature has a scale of its own, which channels can't take in.
+        if isinstance(op, ScaleSynapses) and len(op.weight) in (1, len(earlier.weight)):
             scaled = replace(earlier, weight=scale_outputs(earlier.weight, op.weight))
             return (*before[:i], (earlier_name, scaled), *before[i + 1 :])
         if isinstance(earlier, ScaleSynapses):
-            groups = op.groups if isinstance(op, ConvSynapses) else 1
-            weight = scale_inputs(op.weight, earlier.weight, groups)
-            return (*before[:i], *before[i + 1 :], (name, replace(op, weight=weight)))
-        if isinstance(earlier, Synapses) or (isinstance(earlier, FlattenSynapses) and _is_scale(op)):
-            break
+            scaled = replace(op, weight=_scale_before(op, earlier.weight))
+            return (*before[:i], *before[i + 1 :], (name, scaled))
+        break
     return chain
 
 
-def _is_scale(op: Op) -> bool:
-    return isinstance(op, ScaleSynapses) and len(op.weight) > 1
+def _scale_before(op: Synapses, scale: Array) -> Array:
+    if isinstance(op, ScaleSynapses):
+        weight: Array = op.weight * np.repeat(scale, len(op.weight) // len(scale))
+        return weight
+    return scale_inputs(op.weight, scale, op.groups if isinstance(op, ConvSynapses) else 1)
 
 
 def _emit(nodes: list[Node], reader: str, paths: Sequence[Path], direct: bool = False) -> str:

@@ -160,7 +160,9 @@ class _Quantizer:
         unit = choose_unit([branch], np.zeros(1), per_layer=False, has_threshold=False)
         weight, exponent = branch.integers(unit)
         self.rewriter.set(node.name, replace(op, weight=weight, weight_exponent=exponent), node.inputs)
-        return _Signal(unit, signal.largest * float(row_sums(weight).max()) * 2.0**exponent)
+        # What no weight leads to never carries a value: it must not take up the range of the next weights.
+        worth = np.where(branch.peaks > 0, unit, 0)
+        return _Signal(worth, signal.largest * float(row_sums(weight).max()) * 2.0**exponent)
 
 
 def _membrane_units(bias: Array, unit: Array) -> Array:

@@ -14,7 +14,7 @@ from neurocompile.passes.base import Fidelity, Rewriter
 class RectifyOutput:
     """Add a ReLU to each output: the largest positive output stays the largest, negative ones become 0."""
 
-    fidelity: ClassVar[Fidelity] = "rounding"
+    fidelity: ClassVar[Fidelity] = "decision"
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         rewriter = Rewriter(graph)

@@ -16,7 +16,7 @@ from neurocompile.ir.fixed_point import (
     BIAS_MANTISSA_MAX,
     CURRENT_MAX,
     CURRENT_SHIFT,
-    THRESHOLD_MAX,
+    MEMBRANE_MAX,
     WEIGHT_MAX,
 )
 from neurocompile.passes.weights import row_sums
@@ -25,6 +25,14 @@ Granularity = Literal["channel", "layer"]
 
 _BIAS_MAX = 0.95 * (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / 2**CURRENT_SHIFT
 """The largest bias, in units of current, with room for the offsets of rounding."""
+
+_MEMBRANE_THRESHOLDS = 8
+"""How many thresholds a membrane holds before it saturates: currents come in bursts."""
+
+_THRESHOLD_MAX = MEMBRANE_MAX >> CURRENT_SHIFT + int(math.log2(_MEMBRANE_THRESHOLDS))
+
+_COARSEST_SHARED = 2.0**-11
+"""The largest unit to which a channel that needs larger ones makes all others grow."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +104,16 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
     lowest = np.zeros(1)
     if has_threshold:
         biases = np.abs(bias).reshape(len(bias), -1).max(axis=1) if bias.ndim else np.abs(bias).reshape(1)
-        lowest = np.maximum((biases.max() if per_layer else biases) / _BIAS_MAX, 1 / THRESHOLD_MAX)
+        lowest = np.maximum((biases.max() if per_layer else biases) / _BIAS_MAX, 1 / _THRESHOLD_MAX)
         unit = _whole(np.broadcast_to(unit, np.broadcast_shapes(unit.shape, lowest.shape)))
-    # The channels share one shift, so all of their units grow together.
-    while np.any(unit < lowest) or sum(branch.largest_current(unit) for branch in branches) > CURRENT_MAX:
+    # The channels share one shift: all of their units grow together, so that each keeps its 8 bits, until this
+    # would cost the others precision. A channel that needs still more has so small weights that it needs no 8 bits.
+    while np.any(unit < lowest) and unit.max() < _COARSEST_SHARED:
+        unit = _grown(unit, has_threshold)
+    unit = np.maximum(unit, lowest)
+    if has_threshold:
+        unit = _whole(unit)
+    while sum(branch.largest_current(unit) for branch in branches) > CURRENT_MAX:
         if has_threshold and np.all(unit == 1):
             node = branches[0].node
             raise GraphError(
@@ -108,8 +122,12 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
                 type(node.op).__name__,
                 "check the model for exploding weights, or use --precision float",
             )
-        unit = _whole(2 * unit) if has_threshold else 2 * unit
+        unit = _grown(unit, has_threshold)
     return unit
+
+
+def _grown(unit: Array, has_threshold: bool) -> Array:
+    return _whole(2 * unit) if has_threshold else 2 * unit
 
 
 def _whole(unit: Array) -> Array:
