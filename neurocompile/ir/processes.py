@@ -135,9 +135,12 @@ class Synapses(Process, abstract=True):
         if self.weight.dtype != np.int8:
             return each_step(lambda x: self.multiply(x, self.weight), inputs[0])
         weight = self.weight.astype(self._exact_type(inputs[0].dtype))
+        # Sums of graded values may need more than 32 bits until they are shifted.
+        wide = np.int32 if weight.dtype == np.float32 else np.int64
 
         def current(x: Array) -> Array:
-            return fixed_point.shift(self.multiply(x, weight).astype(np.int32), self.weight_exponent)
+            shifted = fixed_point.shift(self.multiply(x, weight).astype(wide), self.weight_exponent)
+            return shifted.astype(np.int32, copy=False)
 
         return each_step(current, inputs[0])
 
