@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from neurocompile.backend import Progress, Result, measure_activity, silent
-from neurocompile.errors import Issue
+from neurocompile.backend import Activity, Progress, Result, measure_activity, silent
+from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Encoder
 from neurocompile_lava import plan
@@ -60,22 +61,28 @@ class LavaExecutable:
     def run(  # noqa: D102
         self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent
     ) -> Result:
+        unknown = [name for name in probes if name not in self._plan.neurons]
+        if unknown:
+            raise BackendError(
+                f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {list(self._plan.neurons)}"
+            )
         batches = [
-            self._run_batch(x[first : first + _BATCH], first, steps, len(x), progress)
+            self._run_batch(x[first : first + _BATCH], first, steps, len(x), probes, progress)
             for first in range(0, len(x), _BATCH)
         ]
-        spikes = {name: np.concatenate([b.spikes[name] for b in batches]) for name in self._plan.records}
         return Result(
             np.concatenate([b.potentials for b in batches]),
-            measure_activity(self._graph, spikes),
-            {name: spikes[name] for name in probes},
+            {name: _total([b.activity[name] for b in batches]) for name in batches[0].activity},
+            {name: np.concatenate([b.spikes[name] for b in batches]) for name in probes},
             sum(b.seconds for b in batches),
         )
 
     def close(self) -> None:  # noqa: D102
         pass
 
-    def _run_batch(self, x: Array, first: int, steps: int, images: int, progress: Progress) -> Result:
+    def _run_batch(
+        self, x: Array, first: int, steps: int, images: int, probes: Sequence[str], progress: Progress
+    ) -> Result:
         (entry,) = self._graph.inputs
         assert isinstance(entry.op, Encoder)
         stream = entry.op.encode(x, steps, first)
@@ -90,21 +97,43 @@ class LavaExecutable:
                 case {"event": "done", "seconds": float(taken)}:
                     seconds = taken
 
-        with tempfile.TemporaryDirectory(prefix="neurocompile-") as name:
-            folder = Path(name)
-            (folder / "plan.json").write_text(json.dumps(self._plan.document(steps, constant)))
-            np.savez(folder / "arrays.npz", **self._plan.arrays)  # type: ignore[arg-type]  # NumPy 2.4's stub
-            np.save(folder / "stream.npy", stream[:1] if constant else stream)
+        with ExitStack() as stack:
+            with _needing_room():
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neurocompile-")))
+                (folder / "plan.json").write_text(json.dumps(self._plan.document(steps, constant)))
+                # Some of NumPy's stubs take the names of arrays for those of its own parameters.
+                arrays: dict[str, Any] = dict(self._plan.arrays)
+                np.savez(folder / "arrays.npz", **arrays)
+                np.save(folder / "stream.npy", stream[:1] if constant else stream)
             run_worker(
                 [str(self._python), str(_WORKER), str(folder)],
                 timeout=_START_SECONDS + _STEP_SECONDS * steps,
                 on_event=on_event,
             )
-            potentials = np.load(folder / "potentials.npy", allow_pickle=False)
-            spikes = {
-                layer: np.load(folder / f"{file}.npy", allow_pickle=False)
-                for layer, file in self._plan.records.items()
-            }
-        return Result(
-            np.moveaxis(potentials, 0, 1), {}, {n: np.moveaxis(s, 0, 1) for n, s in spikes.items()}, seconds
-        )
+            potentials = _read(folder, "potentials")
+            sent = {name: _read(folder, file) for name, file in self._plan.records.items()}
+        sent[entry.name] = np.moveaxis(stream, 0, 1)
+        activity = measure_activity(self._graph, sent)
+        return Result(potentials, activity, {name: sent[name] for name in probes}, seconds)
+
+
+def _total(parts: Sequence[Activity]) -> Activity:
+    return Activity(sum(p.events for p in parts), sum(p.synaptic_operations for p in parts))
+
+
+def _read(folder: Path, name: str) -> Array:
+    """Read a stream, images first."""
+    with _needing_room():
+        return np.moveaxis(np.load(folder / f"{name}.npy", allow_pickle=False), 0, 1)
+
+
+@contextmanager
+def _needing_room() -> Iterator[None]:
+    """Tell the user where a run's files go if there is something wrong with them."""
+    try:
+        yield
+    except OSError as error:
+        raise BackendError(
+            f"the files of a run on Lava can't be written to {tempfile.gettempdir()}: {error}",
+            remedy="make room there, or let TMPDIR name another folder",
+        ) from error

@@ -22,7 +22,7 @@ import numpy as np
 
 from neurocompile.errors import Issue
 from neurocompile.ir import Array, Graph, Node
-from neurocompile.ir.fixed_point import CURRENT_SHIFT, THRESHOLD_MAX, split_bias
+from neurocompile.ir.fixed_point import BIAS_MANTISSA_MAX, CURRENT_SHIFT, THRESHOLD_MAX, split_bias
 from neurocompile.ir.paths import Path, depths, paths, receivers
 from neurocompile.ir.processes import (
     ConvSynapses,
@@ -62,7 +62,9 @@ class Plan:
     processes: list[dict[str, Any]]
     arrays: dict[str, Array]
     records: dict[str, str]
-    """For each process whose spikes are recorded, the name of their file."""
+    """For each process of which is recorded when it sends something, the name of the file."""
+    neurons: tuple[str, ...]
+    """Those of them that send spikes, so that the record tells what they sent."""
 
     def document(self, steps: int, constant: bool) -> dict[str, Any]:
         """Give the JSON object for a run."""
@@ -106,8 +108,9 @@ def _integer_issues(node: Node, op: IntegrateAndFire) -> Iterator[Issue]:
     if np.any(mantissa << CURRENT_SHIFT != op.v_threshold) or np.any((mantissa < 0) | (mantissa > THRESHOLD_MAX)):
         yield Issue("its threshold does not fit 17 bits", node.name, "IntegrateAndFire", "compile it again")
     mantissa, exponent = split_bias(op.bias)
-    if np.any(mantissa << exponent != op.bias):
-        yield Issue("its bias does not fit 13 bits and an exponent", node.name, "IntegrateAndFire", "compile it again")
+    if np.any((np.abs(mantissa) > BIAS_MANTISSA_MAX) | (mantissa << exponent != op.bias)):
+        problem = "its bias does not fit 13 bits and an exponent"
+        yield Issue(problem, node.name, "IntegrateAndFire", "compile it again")
 
 
 @dataclass
@@ -139,7 +142,8 @@ class _Planner:
                 description.update({"kind": "readout", "bias": self._store(op.bias)})
             self.processes.append(description)
         integer = self.graph.types[entry.name].integer
-        return Plan(entry.name, integer, self.processes, self.arrays, self.records)
+        neurons = tuple(name for name in self.records if isinstance(self.graph[name].op, IntegrateAndFire))
+        return Plan(entry.name, integer, self.processes, self.arrays, self.records, neurons)
 
     def _add_path(self, path: Path, receiver: Node) -> str:
         """Add the process for a path, if it has synapses, and give the name of what the receiver reads."""
@@ -162,8 +166,8 @@ class _Planner:
         return name
 
     def _record(self, source: str) -> dict[str, Any]:
-        """Have the first process that receives a layer's spikes record them."""
-        if not isinstance(self.graph[source].op, IntegrateAndFire) or source in self.records:
+        """Have the first process that receives what another sends record the events."""
+        if isinstance(self.graph[source].op, Encoder) or source in self.records:
             return {"record": None}
         self.records[source] = f"spikes-{len(self.records)}"
         return {"record": self.records[source], "source_depth": self.depths[source]}
@@ -171,7 +175,8 @@ class _Planner:
     def _operation(self, node: Node) -> dict[str, Any]:
         op = node.op
         if isinstance(op, PoolSynapses):
-            return {"op": "pool", "kernel": list(op.kernel), "stride": list(op.stride), "padding": list(op.padding)}
+            window = {"kernel": list(op.kernel), "stride": list(op.stride), "padding": list(op.padding)}
+            return {"op": "pool", **window}
         if isinstance(op, FlattenSynapses):
             return {"op": "flatten"}
         assert isinstance(op, ConvSynapses | LinearSynapses | ScaleSynapses)
@@ -208,6 +213,7 @@ class _Planner:
         }
 
     def _max_pool(self, node: Node, op: SpikeMaxPool) -> dict[str, Any]:
+        way, *_ = paths(self.graph, node)
         return {
             "kind": "max_pool",
             "shape_in": list(self.graph.types[node.inputs[0]].shape),
@@ -215,7 +221,7 @@ class _Planner:
             "kernel": list(op.kernel),
             "stride": list(op.stride),
             "padding": list(op.padding),
-            **self._record(node.inputs[0]),
+            **({"record": None} if way.synapses else self._record(way.source)),
         }
 
     def _store(self, array: Array) -> str:

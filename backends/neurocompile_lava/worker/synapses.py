@@ -56,7 +56,7 @@ def _conv(o: Mapping[str, Any]) -> Operation:
     def conv(x: Array) -> Array:
         padded = _pad(x.astype(np.float64), o["padding"], 0)
         total: Any = 0.0
-        for tap, window in zip(taps, _windows(padded, kernel, o["stride"], o["dilation"])):
+        for tap, window in zip(taps, _windows(padded, kernel, o["stride"], o["dilation"]), strict=True):
             batch, _, rows, columns = window.shape
             total = total + tap @ window.reshape(batch, groups, channels, rows * columns)
         return _shifted(total.reshape(batch, outputs, rows, columns), o)
@@ -101,7 +101,8 @@ def _shifted(x: Array, o: Mapping[str, Any]) -> Array:
         return x
     integers = x.astype(np.int64)
     exponent = o["weight_exponent"]
-    return integers << exponent if exponent >= 0 else integers >> -exponent
+    shifted: Array = integers << exponent if exponent >= 0 else integers >> -exponent
+    return shifted
 
 
 def _pad(x: Array, padding: Sequence[int], value: float) -> Array:

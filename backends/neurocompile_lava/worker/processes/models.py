@@ -13,6 +13,7 @@ from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
 from neurocompile_lava.worker import synapses
 from neurocompile_lava.worker.processes.process import IF, MaxPool, Readout, Source, Synapses
 
