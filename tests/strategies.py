@@ -93,8 +93,8 @@ def _linear(b: GraphBuilder, source: str) -> Op:
 
 
 _ANYWHERE: dict[str, Callable[[GraphBuilder, str], Op]] = {
-    "relu": lambda b, source: ReLU(),
-    "identity": lambda b, source: Identity(),
+    "relu": lambda *_: ReLU(),
+    "identity": lambda *_: Identity(),
     "affine": _affine,
     "batchnorm": _batch_norm,
 }
@@ -102,7 +102,7 @@ _ON_IMAGES: dict[str, Callable[[GraphBuilder, str], Op]] = _ANYWHERE | {
     "conv": _conv,
     "maxpool": lambda b, source: MaxPool(*_window(b, source)),
     "avgpool": lambda b, source: AvgPool(*_window(b, source)),
-    "flatten": lambda b, source: Flatten(),
+    "flatten": lambda *_: Flatten(),
 }
 _ON_VECTORS: dict[str, Callable[[GraphBuilder, str], Op]] = _ANYWHERE | {"linear": _linear}
 
@@ -155,3 +155,18 @@ def balanced(graph: Graph, x: Array, statistic: str = "max") -> Graph:
 def lowered(graph: Graph, x: Array, *, levels: int = 255, reset: Reset = "subtract") -> Graph:
     """Compile a graph of layers to real processes with a constant encoder."""
     return Lower(Encoder((), "constant", 1.0, levels), reset)(balanced(graph, x))
+
+
+def chain(shape: tuple[int, ...], *ops: Op) -> Graph:
+    """Build layers in a row on an input; their names are their kinds, numbered from 1."""
+    nodes = [Node("x", Input(shape))]
+    for i, op in enumerate(ops, 1):
+        nodes.append(Node(f"{type(op).__name__.lower()}{i}", op, (nodes[-1].name,)))
+    return Graph(tuple(nodes), (nodes[-1].name,))
+
+
+def estimate(graph: Graph, x: Array, steps: int) -> Array:
+    """What a graph of processes with one decoder says that the network's real output is."""
+    (entry,), (decoder,) = graph.inputs, graph.outputs
+    stream = run(graph, {entry.name: entry.op.encode(x, steps)})[decoder]
+    return stream[-1] * graph[decoder].op.unit / steps

@@ -11,7 +11,7 @@ import numpy as np
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.paths import paths, receivers
-from neurocompile.ir.processes import Decoder, IntegrateAndFire, Synapses
+from neurocompile.ir.processes import Decoder, IntegrateAndFire, SpikeMaxPool, Synapses
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.bounds import largest_values
 
@@ -35,12 +35,20 @@ class RoundWeights:
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         bounds = largest_values(graph)
-        largest, weighted = 1.0, 1
+        largest = max(1.0, *(bounds[node.name] for node in graph.nodes if node not in graph.inputs))
+        weighted = 1
+        sent: dict[str, int] = {}
         for node in receivers(graph):
-            bias = np.abs(node.op.bias).max() if isinstance(node.op, IntegrateAndFire) else 0.0
-            largest = max(largest, bounds[node.inputs[0]] + float(bias), bounds[node.name])
-            chains = [path.synapses for path in paths(graph, node)]
-            weighted = max(weighted, *(sum(isinstance(s.op, Synapses) for s in chain) for chain in chains))
+            if isinstance(node.op, IntegrateAndFire):
+                largest = max(largest, bounds[node.inputs[0]] + float(np.abs(node.op.bias).max()))
+            factors = max(
+                sent.get(path.source, 0) + sum(isinstance(s.op, Synapses) for s in path.synapses)
+                for path in paths(graph, node)
+            )
+            weighted = max(weighted, factors)
+            # Spikes are whole again, but a pool of currents sends sums of products on.
+            if isinstance(node.op, SpikeMaxPool):
+                sent[node.name] = factors
         # The rounding itself can add a little to the bound: one bit more is enough.
         bits = (_SIGNIFICANT_BITS - _STEPS_BITS - math.ceil(math.log2(largest)) - 1) // weighted
         if bits < 1:
