@@ -86,9 +86,9 @@ def conv2d(
     y = np.empty((len(x), groups, outputs // groups, out[0] * out[1]), weight.dtype)
     patches = np.empty((block, channels * groups, *kernel, *out), weight.dtype)
     for start in range(0, len(x), block):
-        images = pad(x[start : start + block], padding)
+        images = pad(x[start : start + block].astype(weight.dtype), padding)
         part = patches[: len(images)]
-        np.copyto(part, taps(images, kernel, stride, out, dilation), casting="unsafe")
+        np.copyto(part, taps(images, kernel, stride, out, dilation))
         np.matmul(matrix, part.reshape(len(part), groups, -1, out[0] * out[1]), out=y[start : start + block])
     return y.reshape(len(x), outputs, *out)
 
