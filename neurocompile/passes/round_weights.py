@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from neurocompile.errors import GraphError
-from neurocompile.ir import Array, Graph
+from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.paths import paths, receivers
 from neurocompile.ir.processes import Decoder, IntegrateAndFire, SpikeMaxPool, Synapses
 from neurocompile.passes.base import Fidelity, Rewriter
@@ -22,48 +23,97 @@ _SIGNIFICANT_BITS = 53
 """Of a float64."""
 
 
+_LEAST_BITS = 7
+"""Of a weight, with its sign those of an int8."""
+
+_SLACK = 1e-6
+"""A sum a hair above a power of two has room enough, with the spare bit."""
+
+
 @dataclass(frozen=True)
 class RoundWeights:
-    """Round weights and biases to multiples of one power of two, as fine as exact sums allow.
+    """Round weights and biases to multiples of powers of two, as fine as exact sums allow.
 
     Every sum that the network can reach then fits into a float64 without rounding, so that it does not depend on
     the order of adding, and two backends that add in different orders give equal spikes. Of a threshold of 1 the
-    power of two is some ``2 ** -30``, finer than the float32 weights of most models.
+    power of two is some ``2 ** -30``, finer than the float32 weights of most models. Weights that lead to other
+    weights share these bits with them.
     """
 
     fidelity: ClassVar[Fidelity] = "rounding"
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         bounds = largest_values(graph)
-        largest = max(1.0, *(bounds[node.name] for node in graph.nodes if node not in graph.inputs))
-        weighted = 1
-        sent: dict[str, int] = {}
+        places: dict[str, int] = {}
+        pooled: dict[str, list[Chain]] = {}
         for node in receivers(graph):
-            if isinstance(node.op, IntegrateAndFire):
-                largest = max(largest, bounds[node.inputs[0]] + float(np.abs(node.op.bias).max()))
-            factors = max(
-                sent.get(path.source, 0) + sum(isinstance(s.op, Synapses) for s in path.synapses)
+            chains = [
+                (*before, *path.synapses, node)
                 for path in paths(graph, node)
-            )
-            weighted = max(weighted, factors)
-            # Spikes are whole again, but a pool of currents sends sums of products on.
+                for before in pooled.get(path.source, [()])
+            ]
             if isinstance(node.op, SpikeMaxPool):
-                sent[node.name] = factors
-        # The rounding itself can add a little to the bound: one bit more is enough.
-        bits = (_SIGNIFICANT_BITS - _STEPS_BITS - math.ceil(math.log2(largest)) - 1) // weighted
-        if bits < 1:
-            raise GraphError(
-                f"its currents can reach {largest:.3g} thresholds, too many for exact float64 sums",
-                remedy="check the model for exploding weights, or use --precision int8",
-            )
+                # Spikes are whole, but a pool of currents sends sums of products on.
+                pooled[node.name] = chains
+                continue
+            rooms = bounds | {node.name: _largest(graph, node, bounds)}
+            places[node.name] = _room(rooms[node.name])
+            if places[node.name] < 1:
+                raise _too_large(node, rooms[node.name])
+            for chain in chains:
+                for name, bits in _shares(chain, rooms).items():
+                    places[name] = min(bits, places.get(name, bits))
         rewriter = Rewriter(graph)
         for node in graph.nodes:
             op = node.op
-            if isinstance(op, Synapses):
-                rewriter.set(node.name, replace(op, weight=_round(op.weight, bits)), node.inputs)
+            if isinstance(op, Synapses) and node.name in places:
+                rewriter.set(node.name, replace(op, weight=_round(op.weight, places[node.name])), node.inputs)
             elif isinstance(op, IntegrateAndFire | Decoder):
-                rewriter.set(node.name, replace(op, bias=_round(op.bias, bits)), node.inputs)
+                rewriter.set(node.name, replace(op, bias=_round(op.bias, places[node.name])), node.inputs)
         return rewriter.graph()
+
+
+Chain = tuple[Node, ...]
+"""From spikes to a neuron or decoder, that one included: synapses, and the pools of currents between them."""
+
+
+def _largest(graph: Graph, node: Node, bounds: Mapping[str, float]) -> float:
+    """Bound what a neuron or decoder adds in a step, or its threshold."""
+    bias = float(np.abs(node.op.bias).max()) if isinstance(node.op, IntegrateAndFire | Decoder) else 0.0
+    return max(1.0, bounds[node.inputs[0]] + bias)
+
+
+def _room(largest: float) -> int:
+    """Count the binary places behind the point that sums over all steps leave."""
+    # The rounding itself can add a little to the bound: one bit more is enough.
+    return _SIGNIFICANT_BITS - _STEPS_BITS - 1 - math.ceil(math.log2(largest) - _SLACK)
+
+
+def _shares(chain: Chain, bounds: Mapping[str, float]) -> dict[str, int]:
+    """Share the bits of each sum on the way among the weights before it: each gets as many significant bits."""
+    exponents: dict[str, int] = {}
+    significant = math.inf
+    for node in chain:
+        if isinstance(node.op, Synapses):
+            peak = float(np.abs(node.op.weight).max())
+            if not peak:
+                return {}
+            exponents[node.name] = math.ceil(math.log2(peak) - _SLACK)
+        if exponents:
+            significant = min(significant, (_room(bounds[node.name]) + sum(exponents.values())) // len(exponents))
+    reached = bounds[chain[-1].name]
+    if len(exponents) > 1 and significant < _LEAST_BITS:
+        raise _too_large(chain[-1], reached)
+    return {name: int(significant) - exponent for name, exponent in exponents.items()}
+
+
+def _too_large(node: Node, largest: float) -> GraphError:
+    return GraphError(
+        f"its currents can reach {largest:.3g} thresholds, too many for exact float64 sums",
+        node.name,
+        type(node.op).__name__,
+        "check the model for exploding weights, or use --precision int8",
+    )
 
 
 def _round(values: Array, bits: int) -> Array:

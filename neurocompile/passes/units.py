@@ -107,7 +107,7 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
         lowest = np.maximum((biases.max() if per_layer else biases) / _BIAS_MAX, 1 / _THRESHOLD_MAX)
         unit = _whole(np.broadcast_to(unit, np.broadcast_shapes(unit.shape, lowest.shape)))
     # The channels share one shift: all of their units grow together, so that each keeps its 8 bits, until this
-    # would cost the others precision. A channel that needs still more has so small weights that it needs no 8 bits.
+    # would cost the others precision. A channel that needs still more has weights too small to need 8 bits.
     while np.any(unit < lowest) and unit.max() < _COARSEST_SHARED:
         unit = _grown(unit, has_threshold)
     unit = np.maximum(unit, lowest)

@@ -101,17 +101,46 @@ def test_weights_behind_a_pool_of_currents_are_exact_too() -> None:
 
 
 @given(graph=layer_graphs(most_outputs=1))
-def test_rounding_is_tiny(graph: Graph) -> None:
+def test_weights_keep_more_bits_than_quantisation_would_leave(graph: Graph) -> None:
     before, after = rounded(graph, images(graph))
     for node in before.nodes:
         if isinstance(node.op, Synapses):
-            assert np.abs(after[node.name].op.weight - node.op.weight).max() < 1e-4 * max(
-                1, np.abs(node.op.weight).max()
-            )
-        elif isinstance(node.op, IntegrateAndFire | Decoder):
-            assert np.abs(after[node.name].op.bias - node.op.bias).max() < 1e-4 * max(
-                1, np.abs(node.op.bias).max()
-            )
+            error = np.abs(after[node.name].op.weight - node.op.weight).max()
+            assert error <= 2.0**-8 * np.abs(node.op.weight).max()
+
+
+@given(graph=layer_graphs(most_outputs=1))
+def test_biases_are_rounded_by_a_millionth_at_most(graph: Graph) -> None:
+    before, after = rounded(graph, images(graph))
+    for node in before.nodes:
+        if isinstance(node.op, IntegrateAndFire | Decoder):
+            error = np.abs(after[node.name].op.bias - node.op.bias).max()
+            assert error <= 1e-6 * max(1, np.abs(node.op.bias).max())
+
+
+def test_weights_between_neurons_stay_finer_than_float32() -> None:
+    weight = np.random.default_rng(0).normal(size=(4, 8))
+    before, after = rounded(chain((8,), ReLU(), Linear(weight, np.zeros(4)), ReLU()), np.ones((1, 8)))
+    np.testing.assert_allclose(after["linear2"].op.weight, before["linear2"].op.weight, rtol=0, atol=2.0**-30)
+
+
+def test_small_weights_before_others_keep_their_bits() -> None:
+    """An encoder of 16 bits makes the first weights small: they may not round to 0."""
+    layers = chain((1,), Linear(np.array([[0.3]]), np.zeros(1)), Linear(np.array([[0.7]]), np.zeros(1)))
+    before = lowered(layers, np.ones((1, 1)), levels=2**16 - 1)
+    np.testing.assert_allclose(RoundWeights()(before)["linear1"].op.weight, before["linear1"].op.weight, rtol=1e-3)
+
+
+def test_dead_weights_are_left_alone() -> None:
+    graph = lowered(chain((1,), Linear(np.zeros((1, 1)), np.ones(1))), np.ones((1, 1)))
+    assert RoundWeights()(graph) == graph
+
+
+def test_refuses_more_weights_in_a_row_than_share_the_bits() -> None:
+    in_a_row = [Linear(np.array([[0.3]]), np.zeros(1))] * 6
+    graph = lowered(chain((1,), *in_a_row), np.ones((1, 1)))
+    with pytest.raises(GraphError, match=r"'decoder' \(Decoder\): .*too many for exact float64 sums"):
+        RoundWeights()(graph)
 
 
 @given(graph=layer_graphs(most_outputs=1))
