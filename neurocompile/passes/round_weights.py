@@ -26,7 +26,7 @@ _SIGNIFICANT_BITS = 53
 _LEAST_BITS = 7
 """Of a weight, with its sign those of an int8."""
 
-_SLACK = 1e-6
+_SLACK = 2.0**-6
 """A sum a hair above a power of two has room enough, with the spare bit."""
 
 

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from strategies import chain, estimate, images, layer_graphs, lowered, outputs
+
+from neurocompile.errors import GraphError
+from neurocompile.ir import Array, Graph, Node, run
+from neurocompile.ir.fixed_point import (
+    BIAS_EXPONENT_MAX,
+    BIAS_MANTISSA_MAX,
+    CURRENT_MAX,
+    CURRENT_SHIFT,
+    MEMBRANE_MAX,
+    THRESHOLD_MAX,
+    WEIGHT_MAX,
+    split_bias,
+)
+from neurocompile.ir.layers import Add, AvgPool, Conv, Flatten, Input, Linear, MaxPool, ReLU
+from neurocompile.ir.processes import Encoder, IntegrateAndFire, SpikeMaxPool, Synapses
+from neurocompile.ir.serialization import from_document, to_document
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.quantize import Quantize
+from neurocompile.passes.units import Granularity
+
+granularities = st.sampled_from(["channel", "layer"])
+
+
+def real(graph: Graph, x: Array) -> Graph:
+    """Compile to real processes."""
+    try:
+        return lowered(graph, x)
+    except GraphError as error:
+        assume("not rectified" not in str(error))
+        raise
+
+
+def neurons(graph: Graph) -> list[Node]:
+    return [node for node in graph.nodes if isinstance(node.op, IntegrateAndFire)]
+
+
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
+def test_weights_are_bytes_without_the_lowest(graph: Graph, granularity: Granularity) -> None:
+    for node in Quantize(granularity)(real(graph, images(graph))).nodes:
+        if isinstance(node.op, Synapses):
+            assert node.op.weight.dtype == np.int8
+            assert node.op.weight.min(initial=0) >= -WEIGHT_MAX
+
+
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
+def test_thresholds_fit_their_mantissa(graph: Graph, granularity: Granularity) -> None:
+    for node in neurons(Quantize(granularity)(real(graph, images(graph)))):
+        mantissa, rest = np.divmod(node.op.v_threshold, 1 << CURRENT_SHIFT)
+        assert not rest.any()
+        assert 1 <= mantissa.min() <= mantissa.max() <= THRESHOLD_MAX
+
+
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
+def test_biases_fit_mantissa_and_exponent(graph: Graph, granularity: Granularity) -> None:
+    for node in neurons(Quantize(granularity)(real(graph, images(graph)))):
+        mantissa, exponent = split_bias(node.op.bias)
+        np.testing.assert_array_equal(mantissa << exponent, node.op.bias)
+        assert np.abs(mantissa).max() <= BIAS_MANTISSA_MAX
+        assert exponent.max() <= BIAS_EXPONENT_MAX
+
+
+@given(graph=layer_graphs(most_outputs=1))
+def test_granularity_layer_gives_one_threshold(graph: Graph) -> None:
+    for node in neurons(Quantize("layer")(real(graph, images(graph)))):
+        assert node.op.v_threshold.size == 1
+
+
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities, seed=st.integers(0, 99))
+def test_no_current_can_wrap_around(graph: Graph, granularity: Granularity, seed: int) -> None:
+    """Whatever arrives, and most of all where every value has the sign of its weight, 24 bits hold the current."""
+    result = Quantize(granularity)(real(graph, images(graph)))
+    rng = np.random.default_rng(seed)
+    values: dict[str, Array] = {}
+    for node in result.nodes:
+        op = node.op
+        shape = (1, 3, *result.types[node.name].shape)
+        if isinstance(op, Encoder):
+            values[node.name] = op.levels * rng.choice([-1, 1], shape).astype(np.int32)
+        elif isinstance(op, IntegrateAndFire):
+            assert np.abs(values[node.inputs[0]].astype(np.int64)).max() <= CURRENT_MAX
+            values[node.name] = rng.random(shape) < rng.choice([0.5, 1.0])
+        else:
+            values[node.name] = op.run(*(values[name] for name in node.inputs))
+
+
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
+def test_leaves_its_input_unchanged(graph: Graph, granularity: Granularity) -> None:
+    processes = real(graph, images(graph))
+    before = from_document(*to_document(processes))
+    Quantize(granularity)(processes)
+    assert processes == before
+
+
+@given(graph=layer_graphs(most_outputs=1))
+def test_rates_stay_near_the_real_networks(graph: Graph) -> None:
+    x = images(graph)
+    processes = real(graph, x)
+    layers = [node.name for node in neurons(processes)]
+    assume(layers)
+    expected, found = (
+        run(g, {g.nodes[0].name: g.nodes[0].op.encode(x, 128)}, keep=layers)
+        for g in (processes, Quantize()(processes))
+    )
+    for name in layers:
+        assert np.abs(expected[name].mean(0) - found[name].mean(0)).mean() < 0.04
+
+
+@given(graph=layer_graphs(most_outputs=1))
+def test_estimate_stays_near_the_layers_output(graph: Graph) -> None:
+    x = images(graph)
+    expected = outputs(graph, x)[0]
+    found = estimate(Quantize()(real(graph, x)), x, 256)
+    assert np.abs(found - expected).max() < 0.1 * (1 + np.abs(expected).max())
+
+
+def conv(seed: int, out: int, channels: int, bias: float = 0.0, size: int = 3) -> Conv:
+    weight = np.random.default_rng(seed).normal(size=(out, channels, size, size)) / size
+    return Conv(weight, np.full(out, bias), padding=(size // 2,) * 4)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        pytest.param((conv(0, 2, 1), conv(1, 2, 2, 0.1), ReLU()), id="conv behind conv"),
+        pytest.param((conv(0, 2, 1), ReLU(), conv(1, 3, 2), conv(2, 2, 3), ReLU()), id="conv behind conv, inside"),
+        pytest.param((conv(0, 2, 1), AvgPool((2, 2), (2, 2)), ReLU()), id="pool behind conv"),
+        pytest.param((conv(0, 2, 1), ReLU(), AvgPool((2, 2), (2, 2)), conv(1, 2, 2), ReLU()), id="pool of spikes"),
+        pytest.param((conv(0, 2, 1), Flatten(), ReLU()), id="flatten behind conv"),
+        pytest.param((conv(0, 2, 1), MaxPool((2, 2), (2, 2)), conv(1, 2, 2), ReLU()), id="pool of currents"),
+        pytest.param((conv(0, 2, 1, -0.2), ReLU(), MaxPool((2, 2), (2, 2)), conv(1, 2, 2)), id="max of spikes"),
+    ],
+)
+def test_two_stages_between_neurons(layers: tuple[Conv, ...]) -> None:
+    graph = chain((1, 6, 6), *layers)
+    x = images(graph)
+    expected = outputs(graph, x)[0]
+    found = estimate(Quantize()(real(graph, x)), x, 512)
+    assert np.abs(found - expected).max() < 0.03 * np.abs(expected).max()
+
+
+def test_residual_branches_of_very_different_sizes_keep_their_bits() -> None:
+    rng = np.random.default_rng(0)
+    weight = 1e-3 * rng.normal(size=(4, 4))
+    graph = Graph(
+        (
+            Node("x", Input((4,))),
+            Node("a", ReLU(), ("x",)),
+            Node("small", Linear(weight, np.zeros(4)), ("a",)),
+            Node("large", Linear(np.eye(4), np.zeros(4)), ("a",)),
+            Node("sum", Add(), ("small", "large")),
+            Node("b", ReLU(), ("sum",)),
+        ),
+        ("b",),
+    )
+    before = real(graph, rng.random((20, 4)))
+    weight = before["small"].op.weight
+    found = Quantize()(before)["small"].op.weight.astype(int)
+    largest, integers = (np.abs(w).max(axis=1, keepdims=True) for w in (weight, found))
+    assert np.all(integers >= 64)
+    np.testing.assert_allclose(found / integers, weight / largest, atol=0.01)
+
+
+def with_rows(weight: Array, bias: Array) -> Graph:
+    """One layer of neurons with these weights and biases, as fractions of the threshold."""
+    return Lower(Encoder((), levels=255))(chain((weight.shape[1],), Linear(weight, bias), ReLU()))
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-4, 1e-9, 1e-30])
+@pytest.mark.parametrize("bias", [0.0, -0.5, 0.5])
+def test_dead_channel_costs_the_others_nothing(tiny: float, bias: float) -> None:
+    weight = np.array([[0.9, 0.3], [tiny, -tiny]])
+    graph = Quantize()(with_rows(weight, np.array([0.0, bias])))
+    neuron = graph["relu2"].op
+    # A threshold of at least 2**10 units: what is rounded stays below a thousandth.
+    assert neuron.v_threshold.reshape(-1)[0] >> CURRENT_SHIFT >= 1 << 10
+    x = np.array([[0.5, 0.25]])
+    np.testing.assert_allclose(estimate(graph, x, 512)[0], [0.525, max(bias, 0)], atol=0.01)
+
+
+def test_tiny_weights_everywhere_keep_their_bits() -> None:
+    graph = Quantize()(with_rows(np.full((2, 2), 1e-3), np.zeros(2)))
+    assert np.all(np.abs(graph["linear1"].op.weight.astype(int)) >= 64)
+
+
+def test_huge_weights_are_refused_where_24_bits_do_not_hold_them() -> None:
+    with pytest.raises(
+        GraphError, match=r"node 'linear1' \(LinearSynapses\): a spike can bring 131071 thresholds"
+    ):
+        Quantize()(with_rows(np.full((1, 2), 1e6), np.zeros(1)))
+
+
+def test_large_weights_are_taken_as_long_as_24_bits_hold_them() -> None:
+    graph = Quantize()(with_rows(np.full((1, 1), 1e4), np.zeros(1)))
+    assert estimate(graph, np.array([[0.5]]), 16) == pytest.approx(1)
+
+
+def test_membrane_has_room_for_several_thresholds() -> None:
+    """Currents come in bursts: what a saturated membrane cuts off would be lost."""
+    graph = Quantize()(with_rows(np.full((1, 1), 1.0), np.zeros(1)))
+    assert graph["relu2"].op.v_threshold.max() * 8 <= MEMBRANE_MAX
+
+
+def test_decoder_unit_makes_its_stream_real_again() -> None:
+    layers = chain((2,), Linear(np.array([[0.5, -2.0]]), np.array([0.75])))
+    x = np.array([[1.0, 0.5]])
+    graph = Quantize()(Lower(Encoder((), levels=255))(layers))
+    np.testing.assert_allclose(estimate(graph, x, 4), outputs(layers, x)[0], atol=0.02)
+
+
+def test_pool_that_takes_spikes_stays_as_it_is() -> None:
+    layers = chain((1, 4, 4), ReLU(), MaxPool((2, 2), (2, 2)))
+    graph = lowered(layers, images(layers))
+    assert Quantize()(graph)["maxpool2"] == graph["maxpool2"]
+    assert isinstance(graph["maxpool2"].op, SpikeMaxPool)
+
+
+def test_constant_encoder_needs_levels() -> None:
+    """Without them there are no integers to send: fractions would be cut off."""
+    with pytest.raises(GraphError, match=r"'x' \(Encoder\): .*levels"):
+        Quantize()(Lower(Encoder(()))(chain((1,), ReLU())))
