@@ -5,17 +5,27 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import (
+    App,
+    Argument,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    Parameter,
+    Token,
+    UnusedCliTokensError,
+)
 from rich.console import Console
 
 from neurocompile import backend
 from neurocompile.calibration.ceilings import Calibration
 from neurocompile.data import Data, read_images
-from neurocompile.errors import DataError, NeurocompileError
+from neurocompile.errors import DataError, DeploymentError, NeurocompileError
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
 from neurocompile.network import compile as compile_network
@@ -53,33 +63,46 @@ Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = list(sys.argv[1:] if tokens is None else tokens)
-    console = Console(stderr=True)
+    console = _Console(stderr=True)
     try:
-        status = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        if arguments:
+            status = app(
+                arguments, console=_Console(), exit_on_error=False, print_error=False, result_action="return_value"
+            )
+        else:
+            app.help_print([], console=console)
+            status = USAGE
     except CycloptsError as error:
-        console.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        _tell(console, f"error: {_usage_problem(error)}")
         status = USAGE
     except NeurocompileError as error:
-        console.print(f"error: {error}", highlight=False, markup=False, soft_wrap=True)
+        _tell(console, f"error: {error}")
         status = USAGE
         if "--debug" in arguments:
             raise
     except BrokenPipeError:
-        # Whatever read the report has had enough: there is nobody left to tell, not even when Python flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whatever read the report has had enough: there is nobody left to tell.
+        _discard_output()
         status = BROKEN_PIPE
     except KeyboardInterrupt:
-        console.print("interrupted")
+        _tell(console, "interrupted")
         status = INTERRUPTED
         if "--debug" in arguments:
             raise
+    except MemoryError as error:
+        _tell(
+            console,
+            f"error: there is too little memory ({str(error) or 'none left'})\n"
+            "  remedy: choose fewer --steps or --samples, or give fewer images",
+        )
+        status = USAGE
+        if "--debug" in arguments:
+            raise
     except Exception as error:
-        console.print(
+        _tell(
+            console,
             f"error: {type(error).__name__}: {error}\n  remedy: this is a defect of neurocompile; "
             "please report it with the output of the same command and --debug",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
         )
         status = DEFECT
         if "--debug" in arguments:
@@ -90,6 +113,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
 @app.default
 def compile_command(
     model: Path,
+    /,
     *,
     target: str = "numpy",
     data: Path | None = None,
@@ -118,7 +142,7 @@ def compile_command(
     data
         An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given.
     steps
-        Time steps for an image.
+        Time steps for an image, 1 to 4096.
     reset
         What a neuron does when it fires: subtract the threshold, or start again at zero.
     precision
@@ -128,9 +152,9 @@ def compile_command(
     decoder
         Of the output: the accumulated membrane, or a count of spikes.
     balance
-        Thresholds from the largest activations, or from a percentile of them.
+        Thresholds from a percentile of the activations, or from the largest.
     percentile
-        Of the activations.
+        Of the activations, above 0 and up to 100.
     per
         One threshold for each channel, or one for the layer.
     samples
@@ -158,10 +182,12 @@ def compile_command(
         target=target,
     )
     if samples < 1:
-        raise DataError(f"samples={samples} is less than 1")
+        raise DataError(f"samples={samples} is less than 1", remedy="choose 1 or more test images")
     with ProgressDisplay(Console(stderr=True)) as progress:
         trained = Model.read(model)
-        found = Data.read(_data_file(model, data))
+        data_file = _data_file(model, data)
+        _check_output(output, model, data_file)
+        found = Data.read(data_file)
         found.check(trained.entry.shape, trained.classes)
         network = compile_network(trained, found.x_calibration, options, progress=progress)
         # First what can fail at once: the file to write, and the target's runtime and limits.
@@ -173,16 +199,18 @@ def compile_command(
             result = deployment.run(sample, progress=progress)
         reference = network.deploy("numpy").run(sample)
         deployed = DeployedRun.compare(target, result, reference)
-    if json_:
-        print(json.dumps(document.compiled(str(model), network, evaluation, deployed)))
-    else:
-        terminal.print_compiled(Console(), network, evaluation, deployed)
+    with _standard_output() as console:
+        if json_:
+            print(json.dumps(document.compiled(str(model), network, evaluation, deployed)))
+        else:
+            terminal.print_compiled(console, network, evaluation, deployed)
     return MISMATCH if deployed.spike_mismatches else 0
 
 
 @app.command(name="run")
 def run_command(
     deployment: Path,
+    /,
     *,
     input: Path,
     target: str | None = None,
@@ -210,6 +238,7 @@ def run_command(
     del debug
     network = load(deployment)
     chosen = target or network.options.target
+    _check_output(output, deployment, input)
     x = read_images(input)
     with ProgressDisplay(Console(stderr=True)) as progress, network.deploy(chosen, progress) as deployed:
         result = deployed.run(x, progress=progress)
@@ -217,10 +246,11 @@ def run_command(
         spikes = {f"spikes/{name}": stream for name, stream in result.spikes.items()}
         write_npz(output, {"decisions": result.decisions[:, -1], "potentials": result.potentials, **spikes})
     steps = network.options.steps
-    if json_:
-        print(json.dumps(document.ran(str(deployment), chosen, steps, result)))
-    else:
-        terminal.print_ran(Console(), chosen, steps, result)
+    with _standard_output() as console:
+        if json_:
+            print(json.dumps(document.ran(str(deployment), chosen, steps, result)))
+        else:
+            terminal.print_ran(console, chosen, steps, result)
     return 0
 
 
@@ -232,3 +262,69 @@ def _data_file(model: Path, data: Path | None) -> Path:
             remedy="give --data FILE, an .npz file with x_calibration, x_test and y_test",
         )
     return data or beside
+
+
+def _check_output(output: Path | None, *inputs: Path) -> None:
+    """Refuse a file that can't be written or must not be, before anything that takes time."""
+    if output is None:
+        return
+    with suppress(OSError):  # a path that can't be looked at is told when it is opened
+        if output.is_dir() or not output.parent.is_dir():
+            problem = "is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+            raise DeploymentError(
+                f"can't write {output}: {problem}", remedy="give the name of a file in an existing folder"
+            )
+        if any(output.samefile(path) for path in inputs):
+            raise DeploymentError(
+                f"--output {output} would replace a file that this command reads", remedy="give another name"
+            )
+
+
+@contextmanager
+def _standard_output() -> Iterator[Console]:
+    try:
+        yield _Console()
+        # Otherwise Python writes the rest on exit, when nobody is told of an error.
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise NeurocompileError(
+            f"can't write the report to standard output: {error.strerror or error}",
+            remedy="make room, or send the report elsewhere",
+        ) from error
+
+
+def _discard_output() -> None:
+    # What is still held back would fail again when Python writes it on exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+class _Console(Console):
+    """Leaves a broken pipe to ``main``: rich would exit with the status of a mismatch."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
+def _tell(console: Console, message: str) -> None:
+    # A path in it may look like rich's markup.
+    console.out(message, highlight=False)
+
+
+_NOUNS = {int: "a whole number", float: "a number"}
+
+
+def _usage_problem(error: CycloptsError) -> str:
+    problem = str(error)
+    match error:
+        case UnusedCliTokensError(unused_tokens=[*extra]):
+            problem = f"there is no use for {' '.join(extra)}"
+        case CoercionError(token=Token(keyword=str(name), value=value), target_type=kind) if kind in _NOUNS:
+            problem = f"{name} takes {_NOUNS[kind]}, not '{value}'"
+        case MissingArgumentError(argument=Argument() as missing):
+            given = error.keyword or any(token.keyword for token in missing.tokens)
+            problem = f"{missing.name} needs a value" if given else f"{missing.name} is missing"
+    command = " ".join(["neurocompile", *(error.command_chain or ())])
+    return f"{problem}\n  remedy: see {command} --help"

@@ -15,15 +15,16 @@ import numpy as np
 from neurocompile.backend import Executable, Progress, Result, compile_for, silent
 from neurocompile.calibration.ceilings import Calibration
 from neurocompile.data import image_issues, label_issues
-from neurocompile.errors import DataError, DeploymentError
+from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
 from neurocompile.evaluate import Evaluation, evaluate
 from neurocompile.frontends.model import Model
 from neurocompile.frontends.onnx_reference import OnnxReference
 from neurocompile.ir import Array, Graph, archive
 from neurocompile.ir.layers import Input
-from neurocompile.ir.processes import Encoder, IntegrateAndFire
+from neurocompile.ir.paths import Source
+from neurocompile.ir.processes import Decoder, Encoder, IntegrateAndFire, Process
 from neurocompile.ir.serialization import from_document, to_document
-from neurocompile.options import Options
+from neurocompile.options import Options, steps_issues
 from neurocompile.passes import pipeline
 from neurocompile.passes.balance import Balance
 from neurocompile.passes.lower import Lower
@@ -89,19 +90,19 @@ class Network:
         Raises
         ------
         DataError
-            If images or labels do not fit the network.
+            If images or labels do not fit the network, or for a wrong number of steps.
         """
         x, y = np.asarray(x), np.asarray(y)
-        issues = image_issues(x, self.shape, "x") + label_issues(y, len(x), self.classes)
-        if issues:
-            raise DataError.of(issues)
+        steps = self.options.steps if steps is None else steps
+        # Labels can only be counted against images that are some.
+        _require(image_issues(x, self.shape, "x") or label_issues(y, len(x), self.classes), steps)
         ann = None if self.reference is None else self.reference.run(x)
         executable = compile_for("numpy", self.graph)
         return evaluate(
             executable,
             x,
             y,
-            steps=steps or self.options.steps,
+            steps=steps,
             neurons=self.neurons,
             ann=ann,
             progress=progress,
@@ -166,13 +167,26 @@ class Deployment:
             The processes whose spikes to record; all layers of neurons where it is None.
         progress
             Told of the images that are done.
+
+        Raises
+        ------
+        DataError
+            If the images do not fit the network, or for a wrong number of steps.
+        BackendError
+            If the target can't record what is to be probed, or fails.
         """
         x = np.asarray(x)
-        issues = image_issues(x, self.network.shape, "x")
-        if issues:
-            raise DataError.of(issues)
-        names = tuple(self.network.neurons) if probes is None else probes
-        return self.executable.run(x, steps=steps or self.network.options.steps, probes=names, progress=progress)
+        steps = self.network.options.steps if steps is None else steps
+        _require(image_issues(x, self.network.shape, "x"), steps)
+        names = tuple(self.network.neurons) if probes is None else tuple(probes)
+        recordable = [node.name for node in self.network.graph.nodes if isinstance(node.op, Source)]
+        unknown = [name for name in names if name not in recordable]
+        if unknown:
+            raise BackendError(
+                f"there are no spikes of {', '.join(unknown)} to record",
+                remedy=f"probe some of {', '.join(recordable)}",
+            )
+        return self.executable.run(x, steps=steps, probes=names, progress=progress)
 
     def close(self) -> None:
         """Give back what the target holds."""
@@ -258,14 +272,32 @@ def load(path: str | os.PathLike[str]) -> Network:
             f"{path} has schema {schema}, of neurocompile {document.get('compiler')}; this one reads {_SCHEMA}",
             remedy="update neurocompile",
         )
-    return Network(from_document(document["graph"], arrays), _options(document["options"]))
+    graph = from_document(document.get("graph", {}), arrays)
+    if not _is_compiled(graph):
+        raise DeploymentError(f"{path} holds no spiking network", remedy="compile it again with -o")
+    return Network(graph, _options(document.get("options", {})))
+
+
+def _is_compiled(graph: Graph) -> bool:
+    ends = [node.op for node in graph.inputs] + [graph[name].op for name in graph.outputs]
+    return [type(op) for op in ends] == [Encoder, Decoder] and all(isinstance(n.op, Process) for n in graph.nodes)
 
 
 def _options(stored: dict[str, Any]) -> Options:
     try:
         return Options(**{**stored, "calibration": Calibration(**stored["calibration"])})
-    except (TypeError, KeyError, DataError) as error:
-        raise DeploymentError(f"the stored options are malformed ({error})", remedy="compile it again") from error
+    except (TypeError, KeyError) as error:
+        raise DeploymentError(
+            f"the stored options are malformed ({error})", remedy="compile it again with -o"
+        ) from error
+    except DataError as error:
+        raise DeploymentError.of(error.issues) from error
+
+
+def _require(issues: Sequence[Issue], steps: int) -> None:
+    found = [*issues, *steps_issues(steps)]
+    if found:
+        raise DataError.of(found)
 
 
 def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:

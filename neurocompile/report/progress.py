@@ -29,7 +29,7 @@ class ProgressDisplay:
         self._console = console
         self._bars = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
@@ -52,7 +52,7 @@ class ProgressDisplay:
         """Show that ``done`` of ``total`` is done; a total of 0 stands for something whose end is not known."""
         if doing not in self._tasks:
             if not self._console.is_terminal:
-                self._console.print(f"{doing} ...", highlight=False, soft_wrap=True)
+                self._console.out(f"{doing} ...", highlight=False)
             for task in self._tasks.values():
                 self._bars.remove_task(task)
             self._tasks = {doing: self._bars.add_task(doing, total=None)}

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from neurocompile.backend import Result
 from neurocompile.evaluate import Evaluation
@@ -18,28 +19,31 @@ def print_compiled(console: Console, network: Network, evaluation: Evaluation, d
     """Print what ``neurocompile MODEL`` found."""
     options = network.options
     console.print(
-        f"[bold]{evaluation.images} test images[/], {options.precision} weights, "
+        f"[bold]{_count(evaluation.images, 'test image')}[/], {options.precision} weights, "
         f"reset {'by subtraction' if options.reset == 'subtract' else 'to zero'}, {options.encoder} input, "
         f"simulated in {evaluation.seconds:.1f} s"
     )
     console.print(_accuracy(evaluation))
     console.print(_activity(evaluation))
-    verdict = "[bold green]0 mismatches[/]"
-    if deployed.spike_mismatches:
-        verdict = f"[bold red]{deployed.spike_mismatches} mismatches[/] {dict(deployed.mismatches)}"
+    layers = _count(len(deployed.mismatches) - 1, "layer")
     console.print(
-        f"[bold]deployed on {deployed.target}[/]: {deployed.samples} images, {deployed.spikes} spikes in "
-        f"{len(deployed.mismatches) - 1} layers compared with the simulation, {verdict}, {deployed.seconds:.1f} s"
+        f"[bold]deployed on {deployed.target}[/]: {_count(deployed.samples, 'image')}, "
+        f"{_count(deployed.spikes, 'spike')} in {layers} compared with the simulation, "
+        f"[bold {'red' if deployed.spike_mismatches else 'green'}]"
+        f"{_count(deployed.spike_mismatches, 'mismatch', 'mismatches')}[/], {deployed.seconds:.1f} s"
     )
+    for name, count in deployed.mismatches.items():
+        if count:
+            console.print(Text(f"  {name}: {_count(count, 'mismatch', 'mismatches')}"))
 
 
 def print_ran(console: Console, target: str, steps: int, result: Result) -> None:
     """Print what ``neurocompile run DEPLOYMENT`` found."""
-    images = len(result.potentials)
-    console.print(f"[bold]{images} images on {target}[/], {steps} steps, {result.seconds:.1f} s")
+    images = _count(len(result.potentials), "image")
+    console.print(f"[bold]{images} on {target}[/], {_count(steps, 'step')}, {result.seconds:.1f} s")
     table = _table("layer", "spikes")
     for name, activity in result.activity.items():
-        table.add_row(name, str(activity.events))
+        table.add_row(Text(name), str(activity.events))
     console.print(table)
     decisions = " ".join(map(str, result.decisions[:, -1]))
     console.print(f"decisions: {decisions}", highlight=False, soft_wrap=True)
@@ -53,7 +57,7 @@ def _accuracy(evaluation: Evaluation) -> Table:
         accuracy = float(evaluation.accuracy_by_step[step - 1])
         last = step == evaluation.steps
         table.add_row(
-            f"SNN, {step} step{'s' * (step > 1)}",
+            f"SNN, {_count(step, 'step')}",
             _percent(accuracy),
             _points(evaluation.ann_accuracy, accuracy),
             _relative(evaluation) if last else "",
@@ -77,7 +81,7 @@ def _activity(evaluation: Evaluation) -> Table:
         neurons = evaluation.neurons.get(name)
         spikes = activity.events / evaluation.images
         table.add_row(
-            name,
+            Text(name),
             "" if neurons is None else str(neurons),
             "" if neurons is None else f"{spikes / neurons:.2f}",
             f"{activity.synaptic_operations / evaluation.images:,.0f}",
@@ -93,6 +97,10 @@ def _table(first: str, *rest: str) -> Table:
     for header in rest:
         table.add_column(header, justify="right")
     return table
+
+
+def _count(number: int, noun: str, nouns: str | None = None) -> str:
+    return f"{number} {noun if number == 1 else nouns or noun + 's'}"
 
 
 def _points(ann: float | None, accuracy: float) -> str:
