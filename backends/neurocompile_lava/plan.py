@@ -138,7 +138,8 @@ class _Planner:
                 description.update(self._neurons(op))
             elif isinstance(op, SpikeMaxPool):
                 description.update(self._max_pool(node, op))
-            elif isinstance(op, Decoder):
+            else:
+                assert isinstance(op, Decoder)
                 description.update({"kind": "readout", "bias": self._store(op.bias)})
             self.processes.append(description)
         integer = self.graph.types[entry.name].integer

@@ -16,7 +16,7 @@ from typing import Any
 import neurocompile_lava
 import psutil
 import pytest
-from neurocompile_lava.supervisor import WorkerError, ending, run_worker, supervise
+from neurocompile_lava.supervisor import WorkerError, _is_tracker, ending, run_worker, supervise
 from neurocompile_lava.worker.guard import FOLDER_VARIABLE, SUPERVISOR_VARIABLE
 
 from neurocompile.errors import BackendError
@@ -377,3 +377,10 @@ def test_supervise_gives_the_lines_and_the_exit_status() -> None:
 )
 def test_says_how_a_program_ended(code: int | None, words: str) -> None:
     assert ending(code) == words
+
+
+def test_a_process_that_ends_while_it_is_looked_at() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as program:
+        process = psutil.Process(program.pid)
+        program.communicate(b"\n")
+    assert not _is_tracker(process)

@@ -61,7 +61,7 @@ CHAINS: dict[str, Sequence[Op]] = {
 
 
 def graph_of(chain: Sequence[Op], integer: bool) -> Graph:
-    nodes = [Node("input", Encoder(IMAGE, integer=integer))]
+    nodes = [Node("input", Encoder(IMAGE, levels=255, integer=integer))]
     for op in chain:
         nodes.append(Node(f"synapses{len(nodes)}", op, (nodes[-1].name,)))
     nodes.append(Node("decoder", Decoder(np.zeros(1, np.int64 if integer else float)), (nodes[-1].name,)))
