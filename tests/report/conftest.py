@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import small_network
+
+import neurocompile as nc
+from neurocompile.backend import Result
+from neurocompile.report.deployed import DeployedRun
+
+
+class Report(NamedTuple):
+    """What the reports are made of."""
+
+    network: nc.Network
+    evaluation: nc.Evaluation
+    deployed: DeployedRun
+    result: Result
+
+
+@pytest.fixture(scope="session")
+def make_report(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Report]:
+    path = small_network.write_model(tmp_path_factory.mktemp("model") / "small.onnx")
+    trained = nc.Model.read(path)
+
+    def make(options: nc.Options | None = None, samples: int = 7) -> Report:
+        network = nc.compile(trained, small_network.images(50, seed=3), options or nc.Options(steps=20))
+        evaluation = network.evaluate(small_network.images(40), small_network.labels(40))
+        result = network.deploy("numpy").run(small_network.images(samples))
+        return Report(network, evaluation, DeployedRun.compare("numpy", result, result), result)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def report(make_report: Callable[..., Report]) -> Report:
+    return make_report()
+
+
+@pytest.fixture
+def spoiled(report: Report) -> DeployedRun:
+    """A run on a target that lost three spikes."""
+    spikes = {name: stream.copy() for name, stream in report.result.spikes.items()}
+    fired = np.argwhere(spikes["rectified"])[:3]
+    spikes["rectified"][tuple(fired.T)] = False
+    result = Result(report.result.potentials, report.result.activity, spikes, 0.5)
+    return DeployedRun.compare("lava", result, report.result)

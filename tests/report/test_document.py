@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import neurocompile as nc
+from neurocompile.report import document
+from neurocompile.report.deployed import DeployedRun
+
+
+def as_read(value: dict[str, Any]) -> dict[str, Any]:
+    """What a reader of the JSON gets; NaN and the like are none."""
+    found: dict[str, Any] = json.loads(json.dumps(value, allow_nan=False))
+    return found
+
+
+def test_a_compilation_has_the_documented_fields(report: Any) -> None:
+    evaluation, deployed = report.evaluation, report.deployed
+    found = as_read(document.compiled("small.onnx", report.network, evaluation, deployed))
+    assert (found["schema"], found["report"], found["model"]) == (1, "compile", "small.onnx")
+    assert found["options"] == dataclasses.asdict(nc.Options(steps=20))
+    assert found["ann"] == {"accuracy": evaluation.ann_accuracy}
+    snn = found["snn"]
+    assert snn["accuracy"] == snn["accuracy_by_step"][-1] == evaluation.accuracy
+    assert snn["accuracy_by_step"] == evaluation.accuracy_by_step.tolist()
+    assert (snn["images"], snn["steps"], snn["neurons"]) == (40, 20, 8)
+    assert snn["agreement"] == evaluation.agreement
+    assert snn["seconds"] == evaluation.seconds
+    assert snn["spikes_per_neuron"] == evaluation.spikes_per_neuron
+    assert snn["synaptic_operations"] == evaluation.synaptic_operations
+    assert found["loss"] == {"points": evaluation.loss_points, "relative": evaluation.loss_relative}
+    assert found["deployment"] == {
+        "target": "numpy",
+        "samples": 7,
+        "spikes": deployed.spikes,
+        "spike_mismatches": 0,
+        "mismatches_by_layer": {"rectified": 0, "potentials": 0},
+        "spikes_sha256": deployed.digest,
+        "seconds": deployed.seconds,
+    }
+
+
+def test_shares_are_fractions_and_the_loss_is_in_points(report: Any) -> None:
+    found = document.compiled("small.onnx", report.network, report.evaluation, report.deployed)
+    ann, snn = found["ann"]["accuracy"], found["snn"]["accuracy"]
+    assert all(0 <= share <= 1 for share in (ann, snn, found["snn"]["agreement"]))
+    assert found["loss"]["points"] == 100 * (ann - snn)
+
+
+def test_the_layers_add_up(report: Any) -> None:
+    snn = document.compiled("small.onnx", report.network, report.evaluation, report.deployed)["snn"]
+    assert [(layer["name"], layer["neurons"]) for layer in snn["layers"]] == [("image", None), ("rectified", 8)]
+    assert sum(layer["synaptic_operations"] for layer in snn["layers"]) == snn["synaptic_operations"]
+    assert snn["layers"][1]["events"] / 8 == snn["spikes_per_neuron"]
+
+
+def test_mismatches(report: Any, spoiled: DeployedRun) -> None:
+    found = as_read(document.compiled("small.onnx", report.network, report.evaluation, spoiled))["deployment"]
+    assert (found["target"], found["spike_mismatches"]) == ("lava", 3)
+    assert found["mismatches_by_layer"] == {"rectified": 3, "potentials": 0}
+
+
+def test_a_loaded_network_has_null_for_what_is_not_known(report: Any) -> None:
+    evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None)
+    found = as_read(document.compiled("small.onnx", report.network, evaluation, report.deployed))
+    assert found["ann"]["accuracy"] is None
+    assert found["loss"] == {"points": None, "relative": None}
+    assert found["snn"]["agreement"] is None
+
+
+def test_a_run_has_the_documented_fields(report: Any) -> None:
+    found = as_read(document.ran("small.nc", "numpy", 20, report.result))
+    assert found == {
+        "schema": 1,
+        "report": "run",
+        "neurocompile": found["neurocompile"],
+        "deployment": "small.nc",
+        "target": "numpy",
+        "images": 7,
+        "steps": 20,
+        "decisions": report.result.decisions[:, -1].tolist(),
+        "spikes": {name: activity.events for name, activity in report.result.activity.items()},
+        "spikes_sha256": report.deployed.digest,
+        "seconds": report.result.seconds,
+    }

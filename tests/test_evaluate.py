@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from neurocompile.backend import Activity, Progress, Result, silent
+from neurocompile.evaluate import Evaluation, evaluate, mismatches
+
+IMAGES, STEPS, CLASSES = 20, 6, 4
+
+
+@dataclass
+class Prepared:
+    """An executable whose result was made before."""
+
+    result: Result
+    asked: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+
+    def run(self, x: np.ndarray, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent) -> Result:
+        self.asked.append((steps, tuple(probes)))
+        progress("running", len(x), len(x))
+        return self.result
+
+    def close(self) -> None:
+        pass
+
+
+ACTIVITY = {"image": Activity(500, 4000), "first": Activity(300, 900), "second": Activity(100, 0)}
+NEURONS = {"first": 8, "second": 2}
+
+
+def result(potentials: np.ndarray, spikes: Mapping[str, np.ndarray] | None = None) -> Result:
+    return Result(potentials, ACTIVITY, spikes or {}, 1.5)
+
+
+@pytest.fixture
+def potentials() -> np.ndarray:
+    # Few different values, so that many are equal and the first of them has to win.
+    return np.random.default_rng(0).integers(0, 3, (IMAGES, STEPS, CLASSES))
+
+
+@pytest.fixture
+def y() -> np.ndarray:
+    return np.random.default_rng(1).integers(0, CLASSES, IMAGES)
+
+
+@pytest.fixture
+def ann() -> np.ndarray:
+    return np.random.default_rng(2).normal(size=(IMAGES, CLASSES, 1, 1))
+
+
+def measured(ann_accuracy: float | None, accuracy_by_step: list[float]) -> Evaluation:
+    return Evaluation(10, ann_accuracy, np.array(accuracy_by_step), None, ACTIVITY, NEURONS, 0.1)
+
+
+def first_of_largest(values: np.ndarray) -> int:
+    best = 0
+    for i, value in enumerate(values.ravel()):
+        if value > values.ravel()[best]:
+            best = i
+    return best
+
+
+def test_figures_are_those_of_a_plain_computation(potentials: np.ndarray, y: np.ndarray, ann: np.ndarray) -> None:
+    executable = Prepared(result(potentials))
+    told: list[tuple[str, int, int]] = []
+    found = evaluate(
+        executable,
+        np.zeros((IMAGES, 3)),
+        y,
+        steps=STEPS,
+        neurons=NEURONS,
+        ann=ann,
+        progress=lambda *now: told.append(now),
+    )
+    for step in range(STEPS):
+        right = sum(first_of_largest(potentials[i, step]) == y[i] for i in range(IMAGES))
+        assert found.accuracy_by_step[step] == right / IMAGES
+    alike = sum(first_of_largest(ann[i]) == first_of_largest(potentials[i, -1]) for i in range(IMAGES))
+    ann_right = sum(first_of_largest(ann[i]) == y[i] for i in range(IMAGES))
+    assert (found.images, found.steps, found.seconds) == (IMAGES, STEPS, 1.5)
+    assert found.accuracy == found.accuracy_by_step[-1]
+    assert found.agreement == alike / IMAGES
+    assert found.ann_accuracy == ann_right / IMAGES
+    assert found.loss_points == pytest.approx(100 * (found.ann_accuracy - found.accuracy))
+    assert executable.asked == [(STEPS, ())]
+    assert told == [("running", IMAGES, IMAGES)]
+
+
+def test_spikes_are_counted_for_a_neuron_and_an_image(potentials: np.ndarray, y: np.ndarray) -> None:
+    found = evaluate(Prepared(result(potentials)), np.zeros((IMAGES, 3)), y, steps=STEPS, neurons=NEURONS)
+    assert found.spikes_per_neuron == (300 + 100) / (8 + 2) / IMAGES
+    assert found.synaptic_operations == (4000 + 900) / IMAGES
+
+
+def test_without_the_original_there_are_no_figures_of_it(potentials: np.ndarray, y: np.ndarray) -> None:
+    found = evaluate(Prepared(result(potentials)), np.zeros((IMAGES, 3)), y, steps=STEPS, neurons=NEURONS)
+    assert (found.ann_accuracy, found.agreement, found.loss_points, found.loss_relative) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    ("ann_accuracy", "by_step", "points", "relative"),
+    [
+        (0.8, [0.1, 0.6], 20.0, 0.25),
+        (0.8, [0.9, 0.8], 0.0, 0.0),
+        (0.8, [0.9], -10.0, -0.125),
+        (0.0, [0.5], -50.0, None),
+    ],
+)
+def test_the_loss(ann_accuracy: float, by_step: list[float], points: float, relative: float | None) -> None:
+    found = measured(ann_accuracy, by_step)
+    assert found.loss_points == pytest.approx(points)
+    assert found.loss_relative == (None if relative is None else pytest.approx(relative))
+
+
+def test_a_network_without_neurons_fires_no_spikes() -> None:
+    assert (
+        Evaluation(10, None, np.array([0.5]), None, {"image": ACTIVITY["image"]}, {}, 0.1).spikes_per_neuron == 0
+    )
+
+
+def test_mismatches_are_counted_by_layer(potentials: np.ndarray) -> None:
+    spikes = np.random.default_rng(3).random((2, IMAGES, STEPS, 8)) < 0.5
+    a = result(potentials, {"first": spikes[0], "second": spikes[1]})
+    assert mismatches(a, a) == {"first": 0, "second": 0, "potentials": 0}
+    changed = spikes[0].copy()
+    changed[3, 2, :5] ^= True
+    other = potentials.copy()
+    other[0, -1, 0] += 1
+    b = result(other, {"first": changed, "second": spikes[1]})
+    assert mismatches(a, b) == mismatches(b, a) == {"first": 5, "second": 0, "potentials": 1}
