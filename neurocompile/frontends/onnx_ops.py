@@ -39,6 +39,8 @@ class OnnxNode:
         For each input its value, None where it is computed or left out.
     attributes
         By name.
+    batch
+        The size of the batch; None where it is open.
     """
 
     name: str
@@ -46,8 +48,9 @@ class OnnxNode:
     tensors: tuple[TensorType | None, ...]
     constants: tuple[Array | None, ...]
     attributes: Mapping[str, Any]
+    batch: int | None = None
 
-    def error(self, problem: str, remedy: str | None = None) -> ModelError:
+    def error(self, problem: str, remedy: str) -> ModelError:
         """Make an error that names this node."""
         return ModelError(problem, self.name, self.op, remedy)
 
@@ -55,7 +58,9 @@ class OnnxNode:
         """Give the shape of a computed input, without the batch axis."""
         tensor = self.tensors[i]
         if tensor is None:
-            raise self.error("applies to a constant what is meant for the network's values")
+            raise self.error(
+                "applies to a constant what is meant for the network's values", "put the values first"
+            )
         return tensor.shape
 
     def constant(self, i: int) -> Array:
@@ -72,6 +77,8 @@ class OnnxNode:
         value = self.constants[i]
         if value is None and self.tensors[i] is not None:
             raise self.error(f"input {i} is computed while the network runs", "export it as a constant")
+        if value is not None and not np.isfinite(value).all():
+            raise self.error(f"input {i} holds NaN or infinite values", "check the training for divergence")
         return None if value is None else value.astype(np.float64)
 
     def integers(self, name: str, default: Sequence[int]) -> tuple[int, ...]:
@@ -86,7 +93,7 @@ Importer = Callable[[OnnxNode], Sequence[Op]]
 def _conv(node: OnnxNode) -> Sequence[Op]:
     weight = node.constant(1)
     if weight.ndim != 4:
-        raise node.error(f"is {weight.ndim - 2}-dimensional; only 2-D convolutions are converted")
+        raise node.error(f"is {weight.ndim - 2}-dimensional; only 2-D convolutions are converted", "use Conv2d")
     bias = node.optional(2)
     return [
         Conv(
@@ -115,7 +122,7 @@ def _matmul(node: OnnxNode) -> Sequence[Op]:
         raise node.error("multiplies a constant by the network's values", "put the values first")
     weight = node.constant(1)
     if weight.ndim != 2:
-        raise node.error(f"its weights have {weight.ndim} axes; only 2 are converted")
+        raise node.error(f"its weights have {weight.ndim} axes; only 2 are converted", "use a plain Linear")
     return [Linear(weight.T, np.zeros(weight.shape[1]))]
 
 
@@ -153,21 +160,23 @@ def _reduce_mean(node: OnnxNode) -> Sequence[Op]:
     axes = node.integers("axes", ()) if given is None else tuple(int(a) for a in given)
     pool = _over_space(node)
     if sorted(a % 4 for a in axes) != [2, 3]:
-        raise node.error(f"takes the mean over the axes {list(axes)}; only the two of space are converted")
+        problem = f"takes the mean over the axes {list(axes)}; only the two of space are converted"
+        raise node.error(problem, "take the mean over height and width")
     return [pool] if node.attributes.get("keepdims", 1) else [pool, Flatten()]
 
 
 def _over_space(node: OnnxNode) -> AvgPool:
     shape = node.shape()
     if len(shape) != 3:
-        raise node.error(f"takes images (channels, height, width), not {list(shape)}")
+        raise node.error(f"takes images (channels, height, width), not {list(shape)}", "pool before flattening")
     return AvgPool((shape[1], shape[2]), (shape[1], shape[2]))
 
 
 def _flatten(node: OnnxNode) -> Sequence[Op]:
     axis = int(node.attributes.get("axis", 1))
     if axis % (len(node.shape()) + 1) != 1:
-        raise node.error(f"flattens from axis {axis}; only 1, which leaves the batch, is converted")
+        problem = f"flattens from axis {axis}; only 1, which leaves the batch, is converted"
+        raise node.error(problem, "flatten from axis 1")
     return [Flatten()]
 
 
@@ -175,11 +184,15 @@ def _reshape(node: OnnxNode) -> Sequence[Op]:
     shape = node.shape()
     target = tuple(int(i) for i in node.constant(1))
     size = int(np.prod(shape))
-    if len(target) == 2 and target[1] in (size, -1) and (target[1] == size or target[0] != -1):
-        return [Flatten()]
-    if target[1:] == shape:
-        return [Identity()]
-    raise node.error(f"reshapes {list(shape)} to {list(target)}; only flattening each image is converted")
+    if target and target[0] in (0, -1, node.batch):
+        if target[1:] == (size,) or (target[1:] == (-1,) and target[0] != -1):
+            return [Flatten()]
+        if target[1:] == shape:
+            return [Identity()]
+    raise node.error(
+        f"reshapes {list(shape)} to {list(target)}; only flattening each image is converted",
+        "flatten with Flatten(1), and leave the batch as it is",
+    )
 
 
 def _squeeze(node: OnnxNode) -> Sequence[Op]:
@@ -188,7 +201,8 @@ def _squeeze(node: OnnxNode) -> Sequence[Op]:
     axes = node.integers("axes", ()) if given is None else tuple(int(a) for a in given)
     if len(shape) == 3 and shape[1:] == (1, 1) and sorted(a % 4 for a in axes) == [2, 3]:
         return [Flatten()]
-    raise node.error(f"removes the axes {list(axes)} of {list(shape)}; only both axes of space are converted")
+    problem = f"removes the axes {list(axes)} of {list(shape)}; only both axes of space are converted"
+    raise node.error(problem, "use Flatten(1) instead")
 
 
 def _add(node: OnnxNode) -> Sequence[Op]:
@@ -213,9 +227,9 @@ def _mul(node: OnnxNode) -> Sequence[Op]:
 def _div(node: OnnxNode) -> Sequence[Op]:
     divisor = _other_constant(node)
     if node.tensors[0] is None:
-        raise node.error("divides by the network's values")
+        raise node.error("divides by the network's values", "divide by a constant only")
     if np.any(divisor == 0):
-        raise node.error("divides by 0")
+        raise node.error("divides by 0", "check the normalisation in the model")
     return [Affine(1 / divisor, np.zeros_like(divisor))]
 
 
@@ -245,36 +259,42 @@ def _other_constant(node: OnnxNode) -> Array:
         raise node.error("combines two computed values", "only Add does so in a form that spikes can compute")
     shape = node.shape(1 - at)
     value = node.constant(at)
-    if value.size == 1:
+    if value.size == 1 and value.ndim <= len(shape) + 1:
         return value.reshape(1)
     # Broadcasting aligns the last axes: only a value on the channels' axis, all others 1, is per channel.
     aligned = [1] * (len(shape) + 1 - value.ndim) + list(value.shape)
     if aligned != [1, shape[0]] + [1] * (len(shape) - 1):
         raise node.error(
-            f"its constant of shape {list(value.shape)} is not one value for each channel of {list(shape)}"
+            f"its constant of shape {list(value.shape)} is not one value for each channel of {list(shape)}",
+            "use one value for each channel, or a single one",
         )
     return value.reshape(-1)
 
 
 def _spread(node: OnnxNode, bias: Array, outputs: int) -> Array:
-    if bias.size not in (1, outputs):
-        raise node.error(f"has {bias.size} biases for {outputs} outputs")
+    if bias.ndim > 2 or bias.size not in (1, outputs) or (bias.ndim and bias.shape[-1] != bias.size):
+        problem = f"has biases of shape {list(bias.shape)} for {outputs} outputs"
+        raise node.error(problem, "use one bias for each output")
     return np.broadcast_to(bias.reshape(-1), (outputs,))
 
 
 def _pair(node: OnnxNode, name: str, default: int) -> tuple[int, int]:
     values = node.integers(name, (default, default))
     if len(values) != 2 or min(values) < 1:
-        raise node.error(f"has {name}={list(values)}; two positive numbers are needed")
+        raise node.error(f"has {name}={list(values)}; two positive numbers are needed", "use a 2-D layer")
     return values[0], values[1]
 
 
 def _padding(node: OnnxNode) -> Padding:
-    if node.attributes.get("auto_pad", "NOTSET") not in ("NOTSET", "VALID"):
-        raise node.error(f"pads by {node.attributes['auto_pad']}", "export it with explicit pads")
+    automatic = node.attributes.get("auto_pad", "NOTSET")
+    if automatic == "VALID":
+        return 0, 0, 0, 0
+    if automatic != "NOTSET":
+        raise node.error(f"pads by {automatic}", "export it with explicit pads")
     values = node.integers("pads", (0, 0, 0, 0))
     if len(values) != 4 or min(values) < 0:
-        raise node.error(f"has pads={list(values)}; four numbers, none of them negative, are needed")
+        problem = f"has pads={list(values)}; four numbers, none of them negative, are needed"
+        raise node.error(problem, "crop the images outside the model")
     return values[0], values[1], values[2], values[3]
 
 
@@ -284,7 +304,7 @@ def _window(node: OnnxNode) -> tuple[tuple[int, int], tuple[int, int], Padding]:
         raise node.error("has a dilated window", "use a pool without dilation")
     shape = node.shape()
     if len(shape) != 3:
-        raise node.error(f"takes images (channels, height, width), not {list(shape)}")
+        raise node.error(f"takes images (channels, height, width), not {list(shape)}", "pool before flattening")
     rest = [
         (n + padding[i] + padding[i + 2] - k) % s
         for i, (n, k, s) in enumerate(zip(shape[1:], kernel, stride, strict=True))

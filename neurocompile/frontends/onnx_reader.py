@@ -43,6 +43,14 @@ _FOLDED = frozenset(
 )
 """The operators that are computed at once where all of their inputs are constants."""
 
+_MOVING = frozenset(
+    ["Cast", "Concat", "Gather", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"]
+)
+"""Those of them that leave the numbers as they are."""
+
+_ON_INTEGERS = frozenset(["Cast", "Flatten", "Identity", "MaxPool", "Reshape", "Squeeze"])
+"""The operators that do the same to whole numbers as to reals."""
+
 
 def read(path: str | os.PathLike[str]) -> Graph:
     """Read an ONNX file.
@@ -91,6 +99,7 @@ def _load(path: Path) -> onnx.ModelProto:
 class _Value:
     node: str
     type: TensorType
+    real: bool
 
 
 class _Importer:
@@ -103,6 +112,11 @@ class _Importer:
         }
         self._values: dict[str, _Value] = {}
         self._nodes: dict[str, Node] = {}
+        self._types: dict[str, TensorType] = {}
+        self._batch: int | None = None
+        """The size of the batch; None where the file leaves it open."""
+        self._sizes: set[str] = set()
+        """Constants with a 0 that stands for the open batch, which Reshape takes for "leave it as it is"."""
         self._unknown: set[str] = set()
         """Values that depend on a node which was refused: their readers are not to blame."""
 
@@ -112,9 +126,7 @@ class _Importer:
             if value.name not in self._constants:
                 issues += self._add_input(value)
         for i, proto in enumerate(self._model.graph.node):
-            name = proto.name or f"{proto.op_type}_{i}"
-            while name in self._nodes:
-                name += "'"
+            name = self._unused(proto.name or f"{proto.op_type}_{i}")
             try:
                 self._add(name, proto)
             except NeurocompileError as error:
@@ -144,56 +156,94 @@ class _Importer:
             problem = f"holds {dtype}; read are {', '.join(_INPUT_TYPES)}"
             return [Issue(problem, value.name, "input", "export the model with a float32 or uint8 input")]
         self._unknown.discard(value.name)
-        self._emit(value.name, value.name, Input(tuple(d for d in dims[1:] if d), dtype), ())
+        self._batch = dims[0] or None
+        entry = Input(tuple(d for d in dims[1:] if d), dtype)
+        self._emit(value.name, value.name, entry, (), real=dtype != "uint8")
         return []
 
     def _add(self, name: str, proto: onnx.NodeProto) -> None:
+        supported = proto.domain in ("", "ai.onnx") and proto.op_type in IMPORTERS
+        foldable = proto.domain in ("", "ai.onnx") and proto.op_type in _FOLDED
         if self._unknown.intersection(proto.input):
-            if proto.op_type not in IMPORTERS and proto.op_type not in _FOLDED:
+            if not supported and not foldable:
                 raise _unsupported(name, proto)
             self._unknown.update(proto.output)
             return
-        known = all(i in self._constants for i in proto.input if i)
-        if known and proto.op_type in _FOLDED and not proto.domain:
+        read = [i for i in proto.input if i]
+        if foldable and all(i in self._constants for i in read):
             self._fold(name, proto)
             return
-        if proto.op_type == "Shape" and not proto.attribute:
-            # The batch axis as 0 is what Reshape takes for "leave it as it is".
-            self._constants[proto.output[0]] = np.array([0, *self._values[proto.input[0]].type.shape], np.int64)
+        computed = [self._values[i] for i in read if i in self._values]
+        if proto.op_type == "Shape" and computed:
+            self._measure(proto, computed[0].type.shape)
             return
-        if proto.domain not in ("", "ai.onnx") or proto.op_type not in IMPORTERS:
+        if not supported:
             raise _unsupported(name, proto)
+        if not computed or any(i not in self._constants and i not in self._values for i in read):
+            raise ModelError(
+                f"reads {read}: the images do not reach it, or by an output that is not converted",
+                name,
+                proto.op_type,
+                "export the model after model.eval(), without this node",
+            )
+        if not all(value.real for value in computed) and proto.op_type not in _ON_INTEGERS:
+            remedy = "cast the images to float32 before anything is computed with them"
+            raise ModelError("computes in integers", name, proto.op_type, remedy)
+        if self._sizes.intersection(read) and proto.op_type != "Reshape":
+            raise _depends_on_batch(name, proto)
         node = OnnxNode(
             name=name,
             op=proto.op_type,
             tensors=tuple(self._values[i].type if i in self._values else None for i in proto.input),
             constants=tuple(self._constants.get(i) for i in proto.input),
             attributes={a.name: _attribute(a) for a in proto.attribute},
+            batch=self._batch,
         )
-        inputs = tuple(self._values[i].node for i in proto.input if i in self._values)
+        inputs = tuple(value.node for value in computed)
+        real = proto.op_type == "Cast" or computed[0].real
         steps = IMPORTERS[proto.op_type](node)
         for i, op in enumerate(steps):
-            step = name if i == len(steps) - 1 else f"{name}.{type(op).__name__.lower()}"
-            inputs = (self._emit(step, proto.output[0], op, inputs),)
+            step = name if i == len(steps) - 1 else self._unused(f"{name}.{type(op).__name__.lower()}")
+            inputs = (self._emit(step, proto.output[0], op, inputs, real),)
 
-    def _emit(self, name: str, output: str, op: Op, inputs: tuple[str, ...]) -> str:
-        node = Node(name, op, inputs)
-        by_name = {v.node: v.type for v in self._values.values()}
-        try:
-            inferred = op.infer(*(by_name[i] for i in inputs))
-        except NeurocompileError as error:
-            raise ModelError(error.issues[0].problem, name, type(op).__name__) from error
-        self._nodes[name] = node
-        self._values[output] = _Value(name, inferred)
+    def _unused(self, name: str) -> str:
+        while name in self._nodes:
+            name += "'"
         return name
 
+    def _emit(self, name: str, output: str, op: Op, inputs: tuple[str, ...], real: bool) -> str:
+        try:
+            inferred = op.infer(*(self._types[i] for i in inputs))
+        except NeurocompileError as error:
+            remedy = "change the layer to a form that is converted, and export the model again"
+            raise ModelError(error.issues[0].problem, name, type(op).__name__, remedy) from error
+        self._nodes[name] = Node(name, op, inputs)
+        self._types[name] = inferred
+        self._values[output] = _Value(name, inferred, real)
+        return name
+
+    def _measure(self, proto: onnx.NodeProto, shape: tuple[int, ...]) -> None:
+        (output,) = proto.output
+        attributes = {a.name: _attribute(a) for a in proto.attribute}
+        sizes = [self._batch or 0, *shape][attributes.get("start", 0) : attributes.get("end")]
+        self._constants[output] = np.array(sizes, np.int64)
+        if 0 in sizes:
+            self._sizes.add(output)
+
     def _fold(self, name: str, proto: onnx.NodeProto) -> None:
+        sizes = self._sizes.intersection(proto.input)
+        moved = proto.input if proto.op_type == "Concat" else proto.input[:1]
+        if sizes and (proto.op_type not in _MOVING or not sizes.issubset(moved)):
+            raise _depends_on_batch(name, proto)
         evaluator = ReferenceEvaluator(_single_node_model(proto, self._model))
         try:
             results = list(evaluator.run(None, {i: self._constants[i] for i in proto.input if i}))
         except Exception as error:  # the evaluator raises whatever its operators do
-            raise ModelError(f"can't be computed from its constants: {error}", name, proto.op_type) from error
+            problem = f"can't be computed from its constants: {error}"
+            raise ModelError(problem, name, proto.op_type, "export the model again") from error
         self._constants.update(zip(proto.output, results, strict=True))
+        if sizes and not np.all(results[0]):
+            self._sizes.add(proto.output[0])
 
 
 def _single_node_model(proto: onnx.NodeProto, model: onnx.ModelProto) -> onnx.ModelProto:
@@ -210,6 +260,11 @@ def _single_node_model(proto: onnx.NodeProto, model: onnx.ModelProto) -> onnx.Mo
 def _attribute(attribute: onnx.AttributeProto) -> Any:
     value = helper.get_attribute_value(attribute)
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _depends_on_batch(name: str, proto: onnx.NodeProto) -> ModelError:
+    remedy = "export the model with a fixed batch, or without this computation"
+    return ModelError("computes with the number of images in the batch", name, proto.op_type, remedy)
 
 
 def _unsupported(name: str, proto: onnx.NodeProto) -> ModelError:

@@ -21,6 +21,8 @@ def window_shape(
     dilation: tuple[int, int] = (1, 1),
 ) -> tuple[int, int]:
     """Give the number of window positions down and across; raise ``GraphError`` if there is none."""
+    require(min(*kernel, *stride, *dilation) > 0, f"has kernel={kernel}, stride={stride}, dilation={dilation}")
+    require(min(padding) >= 0, f"has padding={padding}")
     rows, columns = (
         (n + before + after - d * (k - 1) - 1) // s + 1
         for n, k, s, d, before, after in zip(size, kernel, stride, dilation, padding[:2], padding[2:], strict=True)

@@ -69,6 +69,7 @@ class Conv(Layer):
     groups: int = 1
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        require_biases(self.bias, self.weight)
         return conv_shape(shapes[0], self.weight.shape, self.stride, self.padding, self.dilation, self.groups)
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
@@ -84,6 +85,7 @@ class Linear(Layer):
     bias: Array
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        require_biases(self.bias, self.weight)
         return linear_shape(shapes[0], self.weight.shape)
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
@@ -105,6 +107,9 @@ class BatchNorm(Layer):
     epsilon: float = 1e-5
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        arrays = (self.scale, self.shift, self.mean, self.variance)
+        require(len({a.shape for a in arrays}) == 1, f"has arrays of the shapes {[list(a.shape) for a in arrays]}")
+        require(bool(np.all(self.variance + self.epsilon > 0)), "has a variance that is not positive")
         return channelwise_shape(shapes[0], self.scale)
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
@@ -224,8 +229,10 @@ def conv_shape(
     groups: int,
 ) -> tuple[int, ...]:
     """Give the output's shape of a convolution; raise ``GraphError`` where the input doesn't fit."""
-    outputs, channels, *kernel = weight
     require(len(shape) == 3, f"takes (channels, height, width), not {list(shape)}")
+    require(len(weight) == 4, f"has weights {list(weight)}, not (outputs, inputs, height, width)")
+    require(min(groups, *weight) > 0, f"has weights {list(weight)} in {groups} groups")
+    outputs, channels, *kernel = weight
     require(
         shape[0] == channels * groups and outputs % groups == 0,
         f"weights {list(weight)} in {groups} groups do not fit an input of {list(shape)}",
@@ -253,6 +260,11 @@ def pool_shape(
     )
     require(inside, f"padding {padding} leaves windows of {kernel} with nothing inside")
     return (shape[0], *kernels.window_shape((shape[1], shape[2]), kernel, stride, padding))
+
+
+def require_biases(bias: Array, weight: Array) -> None:
+    """Raise ``GraphError`` unless there is one bias for each output."""
+    require(bias.shape == weight.shape[:1], f"has biases {list(bias.shape)} for weights {list(weight.shape)}")
 
 
 def channelwise_shape(shape: tuple[int, ...], values: Array) -> tuple[int, ...]:

@@ -302,10 +302,7 @@ class IntegrateAndFire(Process):
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
         for values in (self.bias, self.v_threshold, self.v_init):
-            require(
-                np.broadcast_shapes(values.shape, shapes[0]) == shapes[0],
-                f"parameters of shape {list(values.shape)} do not fit neurons of {list(shapes[0])}",
-            )
+            _require_broadcast(values, shapes[0])
         return shapes[0]
 
     def infer(self, *inputs: TensorType) -> TensorType:  # noqa: D102
@@ -403,6 +400,10 @@ class Decoder(Process):
     bias: Array
     unit: float = 1.0
 
+    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        _require_broadcast(self.bias, shapes[0])
+        return shapes[0]
+
     def infer(self, *inputs: TensorType) -> TensorType:  # noqa: D102
         output = super().infer(*inputs)
         require(self.bias.dtype.kind == ("i" if output.integer else "f"), f"its bias does not fit a {output}")
@@ -423,6 +424,13 @@ def each_step(kernel: Callable[[Array], Array], stream: Array) -> Array:
         return np.broadcast_to(once, (steps, *once.shape))
     result = kernel(stream.reshape(steps * images, *stream.shape[2:]))
     return result.reshape(steps, images, *result.shape[1:])
+
+
+def _require_broadcast(values: Array, shape: tuple[int, ...]) -> None:
+    fits = values.ndim <= len(shape) and all(
+        a in (1, b) for a, b in zip(reversed(values.shape), reversed(shape), strict=False)
+    )
+    require(fits, f"parameters of shape {list(values.shape)} do not fit neurons of {list(shape)}")
 
 
 def _spread(
