@@ -64,7 +64,7 @@ def fail(problem: str, trace: str) -> NoReturn:
     os._exit(_FAILURE)
 
 
-def guard(get_runtime: Callable[[], object | None]) -> Callable[[], None]:
+def guard(get_runtime: Callable[[], object | None], *folders: Path) -> Callable[[], None]:
     """Watch the supervisor, Lava's actors and uncaught exceptions until this process ends.
 
     Call it before anything makes shared memory: it also sets the segments' names, by which they are found
@@ -74,6 +74,8 @@ def guard(get_runtime: Callable[[], object | None]) -> Callable[[], None]:
     ----------
     get_runtime
         Gives Lava's ``Runtime``, or None while there is none.
+    *folders
+        What the supervisor would have removed after the run; removed here if it is gone.
 
     Returns
     -------
@@ -104,7 +106,7 @@ def guard(get_runtime: Callable[[], object | None]) -> Callable[[], None]:
     sys.excepthook = report
     supervisor = int(os.environ[SUPERVISOR_VARIABLE])
     # Two threads: whatever holds up the one, the other sees that the supervisor is gone.
-    threading.Thread(target=watch_supervisor, args=(supervisor, folder), daemon=True).start()
+    threading.Thread(target=watch_supervisor, args=(supervisor, folder, *folders), daemon=True).start()
     threading.Thread(target=watch_actors, daemon=True).start()
     return release
 
@@ -136,21 +138,21 @@ def check_actors(runtime: Any) -> None:
             fail(f"a process of the network {ending}", f"{actor.name} left no traceback")
 
 
-def watch_supervisor(supervisor: int, folder: Path) -> None:
+def watch_supervisor(supervisor: int, *folders: Path) -> None:
     """Wait until the supervisor is gone, then have this process's whole group ended.
 
     Parameters
     ----------
     supervisor
         The process id of the supervisor.
-    folder
-        The worker's folder for temporary files.
+    *folders
+        What to remove: the worker's folder for temporary files, and others.
     """
     while os.getppid() == supervisor:
         time.sleep(_POLL)
     # It needs a process outside of the group to end the group and then tidy up behind it.
     subprocess.Popen(
-        [sys.executable, "-I", __file__, str(os.getpgid(0)), str(folder)],
+        [sys.executable, "-I", __file__, str(os.getpgid(0)), *map(str, folders)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -158,15 +160,15 @@ def watch_supervisor(supervisor: int, folder: Path) -> None:
     )
 
 
-def end_group(group: int, folder: Path) -> None:
+def end_group(group: int, *folders: Path) -> None:
     """End a group of processes and remove what they left.
 
     Parameters
     ----------
     group
         The id of the process group.
-    folder
-        The worker's folder for temporary files.
+    *folders
+        What to remove: the worker's folder for temporary files, and others.
     """
     # Suppressed: the group is gone, or holds only what is dying.
     with suppress(OSError):
@@ -176,7 +178,8 @@ def end_group(group: int, folder: Path) -> None:
             while time.monotonic() < deadline:
                 time.sleep(_POLL)
                 os.killpg(group, 0)
-    remove_leftovers(folder)
+    for folder in folders:
+        remove_leftovers(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -196,4 +199,4 @@ def remove_leftovers(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    end_group(int(sys.argv[1]), Path(sys.argv[2]))
+    end_group(int(sys.argv[1]), *map(Path, sys.argv[2:]))

@@ -30,7 +30,7 @@ _PIECES = 20
 def main(folder: Path) -> None:
     """Run the job in a folder and end this process."""
     network: list[Network] = []
-    release = guard(lambda: network[0].runtime if network else None)
+    release = guard(lambda: network[0].runtime if network else None, folder)
     emit("loading Lava")
     plan = json.loads((folder / "plan.json").read_text())
     if plan["version"] != PLAN_VERSION:
