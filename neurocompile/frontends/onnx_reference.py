@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 import numpy as np
+
+# Some builds of ONNX Runtime send telemetry, from their import on; a compiler sends nothing anywhere.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 import onnxruntime
 
 from neurocompile.errors import ModelError
