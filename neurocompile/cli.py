@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -63,50 +64,38 @@ Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 def main(tokens: Sequence[str] | None = None) -> None:
     """Run the command line and exit."""
     arguments = list(sys.argv[1:] if tokens is None else tokens)
-    console = _Console(stderr=True)
+    debug = "--debug" in arguments
     try:
         if arguments:
             status = app(
                 arguments, console=_Console(), exit_on_error=False, print_error=False, result_action="return_value"
             )
         else:
-            app.help_print([], console=console)
+            app.help_print([], console=_Console(stderr=True))
             status = USAGE
     except CycloptsError as error:
-        _tell(console, f"error: {_usage_problem(error)}")
+        _tell(f"error: {_usage_problem(error)}", debug)
         status = USAGE
     except NeurocompileError as error:
-        _tell(console, f"error: {error}")
+        _tell(f"error: {error}", debug)
         status = USAGE
-        if "--debug" in arguments:
-            raise
     except BrokenPipeError:
         # Whatever read the report has had enough: there is nobody left to tell.
         _discard_output()
         status = BROKEN_PIPE
     except KeyboardInterrupt:
-        _tell(console, "interrupted")
+        _tell("interrupted", debug)
         status = INTERRUPTED
-        if "--debug" in arguments:
-            raise
     except MemoryError as error:
-        _tell(
-            console,
-            f"error: there is too little memory ({str(error) or 'none left'})\n"
-            "  remedy: choose fewer --steps or --samples, or give fewer images",
-        )
+        problem = f"error: there is too little memory ({str(error) or 'none left'})"
+        _tell(f"{problem}\n  remedy: choose fewer --steps or --samples, or give fewer images", debug)
         status = USAGE
-        if "--debug" in arguments:
-            raise
     except Exception as error:
-        _tell(
-            console,
-            f"error: {type(error).__name__}: {error}\n  remedy: this is a defect of neurocompile; "
-            "please report it with the output of the same command and --debug",
+        remedy = (
+            "this is a defect of neurocompile; please report it with the output of the same command and --debug"
         )
+        _tell(f"error: {type(error).__name__}: {error}\n  remedy: {remedy}", debug)
         status = DEFECT
-        if "--debug" in arguments:
-            raise
     sys.exit(status or 0)
 
 
@@ -308,9 +297,11 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _tell(console: Console, message: str) -> None:
+def _tell(message: str, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
     # A path in it may look like rich's markup.
-    console.out(message, highlight=False)
+    _Console(stderr=True).out(message, highlight=False)
 
 
 _NOUNS = {int: "a whole number", float: "a number"}

@@ -9,7 +9,7 @@ from neurocompile.report.progress import ProgressDisplay
 
 
 def on_a_terminal() -> Console:
-    return Console(file=io.StringIO(), force_terminal=True, width=80)
+    return Console(file=io.StringIO(), force_terminal=True, width=80, _environ={"TERM": "xterm"})
 
 
 def shown(console: Console) -> str:
