@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -96,10 +97,9 @@ class Command:
     """The command in a process of its own, with its own folder for temporary files."""
 
     def __init__(
-        self, folder: Path, arguments: Sequence[str], before: str, environment: Mapping[str, str]
+        self, folder: Path, temporary: Path, arguments: Sequence[str], before: str, environment: Mapping[str, str]
     ) -> None:
-        self._temporary = folder / "temporary"
-        self._temporary.mkdir(exist_ok=True)
+        self._temporary = temporary
         self._folders: set[str] = set()
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM.format(before=before), *arguments],
@@ -143,15 +143,17 @@ class Command:
 def start(folder: Path) -> Iterator[Callable[..., Command]]:
     """Start a command line in a process of its own; `before` runs there first."""
     started: list[Command] = []
+    # The path of a socket is limited to some 100 characters, so pytest's own folder would be too deep.
+    with tempfile.TemporaryDirectory(prefix="nc") as temporary:
 
-    def run(*arguments: str, before: str = "", **environment: str) -> Command:
-        started.append(Command(folder, arguments, before, environment))
-        return started[-1]
+        def run(*arguments: str, before: str = "", **environment: str) -> Command:
+            started.append(Command(folder, Path(temporary), arguments, before, environment))
+            return started[-1]
 
-    yield run
-    for command in started:
-        command.process.kill()
-        command.process.communicate()
+        yield run
+        for command in started:
+            command.process.kill()
+            command.process.communicate()
 
 
 class Entry(NamedTuple):
