@@ -172,7 +172,7 @@ def compile_command(
     )
     if samples < 1:
         raise DataError(f"samples={samples} is less than 1", remedy="choose 1 or more test images")
-    with ProgressDisplay(Console(stderr=True)) as progress:
+    with ProgressDisplay(_Console(stderr=True)) as progress:
         trained = Model.read(model)
         data_file = _data_file(model, data)
         _check_output(output, model, data_file)
@@ -229,7 +229,7 @@ def run_command(
     chosen = target or network.options.target
     _check_output(output, deployment, input)
     x = read_images(input)
-    with ProgressDisplay(Console(stderr=True)) as progress, network.deploy(chosen, progress) as deployed:
+    with ProgressDisplay(_Console(stderr=True)) as progress, network.deploy(chosen, progress) as deployed:
         result = deployed.run(x, progress=progress)
     if output is not None:
         spikes = {f"spikes/{name}": stream for name, stream in result.spikes.items()}

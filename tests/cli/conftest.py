@@ -80,7 +80,7 @@ def refused(cli: Callable[..., Outcome], folder: Path) -> Callable[..., str]:
         message = "\n".join(lines)
         assert (outcome.status, outcome.out) == (2, ""), message
         assert message.startswith("error: ")
-        assert message.count("error: ") == 1
+        assert "\nerror: " not in message
         assert "\n  remedy: " in message
         assert "Traceback" not in message
         debugged = cli(*arguments, "--debug")

@@ -13,6 +13,7 @@ import pytest
 from neurocompile_numpy.backend import NumpyBackend
 
 import neurocompile as nc
+from neurocompile.errors import Issue
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits-mlp.onnx"
 COMMAND = Path(sys.executable).with_name("neurocompile")
@@ -81,10 +82,11 @@ def test_the_terminals_report(cli: Callable[..., Any]) -> None:
 
 def test_a_run_on_the_terminal(cli: Callable[..., Any]) -> None:
     assert cli("small.onnx", "-o", "small.nc").status == 0
-    outcome = cli("run", "small.nc", "--input", "images.npy")
+    outcome = cli("run", "small.nc", "--input", "images.npy", "-o", "spikes.npz")
     assert (outcome.status, outcome.err) == (0, "simulating ...\n")
     assert "5 images on numpy, 64 steps" in outcome.out
-    assert "decisions: " in outcome.out
+    with np.load("spikes.npz") as stored:
+        assert f"decisions: {' '.join(map(str, stored['decisions']))}\n" in outcome.out
 
 
 def test_every_option_is_one_of_the_compilers(cli: Callable[..., Any]) -> None:
@@ -117,6 +119,27 @@ def test_the_same_command_writes_the_same_file(cli: Callable[..., Any], folder: 
         assert cli("small.onnx", "-o", "small.nc").status == 0
         files.append((folder / "small.nc").read_bytes())
     assert files[0] == files[1]
+
+
+class Picky(NumpyBackend):
+    """A target that takes no network."""
+
+    name: ClassVar[str] = "picky"
+
+    def check(self, graph: Any) -> list[Issue]:
+        neurons = [node for node in graph.nodes if node.name in ("rectified", "hidden")]
+        return [
+            Issue("is not to its taste", node.name, type(node.op).__name__, "take another") for node in neurons
+        ]
+
+
+def test_a_target_tells_all_that_it_can_not_take(
+    refused: Callable[..., str], add_backend: Callable[[type], None]
+) -> None:
+    add_backend(Picky)
+    message = refused("small.onnx", "--target", "picky")
+    assert "node 'hidden' (LinearSynapses): is not to its taste\n  remedy: take another" in message
+    assert "node 'rectified' (IntegrateAndFire): is not to its taste\n  remedy: take another" in message
 
 
 # ---------------------------------------------------------------- a target that fires other spikes
