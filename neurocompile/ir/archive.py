@@ -8,7 +8,6 @@ import json
 import os
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def _npy_entries(arrays: Mapping[str, Array]) -> dict[str, bytes]:
     entries = {}
     for name, array in arrays.items():
         buffer = io.BytesIO()
-        np.lib.format.write_array(buffer, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+        np.lib.format.write_array(buffer, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
         entries[f"{name}.npy"] = buffer.getvalue()
     return entries
 
@@ -89,24 +88,26 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     try:
         with zipfile.ZipFile(path) as archive:
             entries = {name: archive.read(name) for name in archive.namelist()}
+        return _parse(entries)
     except OSError as error:
         raise DeploymentError(
             f"can't read {path}: {error.strerror or error}", remedy="check the path and its permissions"
         ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise _damaged(path, str(error)) from error
-    try:
-        digests = json.loads(entries.pop(_DIGESTS))
-        found = {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}
-        if digests != found:
-            raise _damaged(path, "its contents do not match their digests")
-        document = json.loads(entries.pop(_DOCUMENT))
-        arrays = {name.removesuffix(".npy"): _array(content) for name, content in entries.items()}
-    except (KeyError, ValueError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # zipfile, its decompressors, json and NumPy's header parser raise many kinds
+        raise DeploymentError(
+            f"{path} is no deployment, or it was truncated or edited ({type(error).__name__}: {error})",
+            remedy="compile it again with -o",
+        ) from error
+
+
+def _parse(entries: dict[str, bytes]) -> tuple[dict[str, Any], dict[str, Array]]:
+    digests = json.loads(entries.pop(_DIGESTS))
+    if digests != {name: hashlib.sha256(content).hexdigest() for name, content in entries.items()}:
+        raise ValueError("its contents do not match their digests")
+    document = json.loads(entries.pop(_DOCUMENT))
     if not isinstance(document, dict):
-        raise _damaged(path, "its document is no object")
-    return document, arrays
+        raise TypeError("its document is no object")
+    return document, {name.removesuffix(".npy"): _array(content) for name, content in entries.items()}
 
 
 def _array(content: bytes) -> Array:
@@ -115,15 +116,9 @@ def _array(content: bytes) -> Array:
     if np.lib.format.read_magic(buffer) != (1, 0):
         raise ValueError("an array of an unknown version")
     shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(buffer)
-    if fortran_order or dtype.hasobject:
-        raise ValueError("an array that is not in plain C order")
+    if fortran_order or dtype.kind not in "biuf" or min(shape, default=0) < 0:
+        raise ValueError("an array that is not of plain numbers in C order")
     return np.frombuffer(content, dtype, offset=buffer.tell()).reshape(shape)
-
-
-def _damaged(path: Path, why: str) -> DeploymentError:
-    return DeploymentError(
-        f"{path} is no deployment, or it was truncated or edited ({why})", remedy="compile it again with -o"
-    )
 
 
 def _give_usual_rights(path: str) -> None:

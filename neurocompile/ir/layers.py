@@ -41,6 +41,7 @@ class Input(Layer):
     dtype: str = "float32"
 
     def output_shape(self, *_: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        require(min(self.shape, default=0) > 0, f"has the shape {list(self.shape)}")
         return self.shape
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102

@@ -56,7 +56,7 @@ class Op(ABC):
 
     def __post_init__(self) -> None:
         for name, value in self.parameters():
-            if isinstance(value, np.ndarray) and value.flags.writeable:
+            if isinstance(value, np.ndarray) and not _is_frozen(value):
                 frozen = value.copy()
                 frozen.setflags(write=False)
                 object.__setattr__(self, name, frozen)
@@ -82,6 +82,16 @@ class Op(ABC):
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(v for _, v in self.parameters() if not isinstance(v, np.ndarray))))
+
+
+def _is_frozen(array: Array) -> bool:
+    """Tell whether neither the array nor any that it is a view of can be written."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        owner = owner.base
+    return owner is None or isinstance(owner, bytes)
 
 
 def _same(a: object, b: object) -> bool:

@@ -73,6 +73,7 @@ class Encoder(Process):
         return self.ceiling / self.levels if self.code == "constant" and self.levels else self.ceiling
 
     def infer(self, *_: TensorType) -> TensorType:  # noqa: D102
+        require(min(self.shape, default=1) > 0, f"has the shape {list(self.shape)}")
         require(self.ceiling > 0 and self.levels >= 0, f"has ceiling={self.ceiling} and levels={self.levels}")
         whole = self.code == "poisson" or self.levels > 0
         require(whole or not self.integer, "sends integers, and has no levels to round them to")

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from strategies import chain
+
+from neurocompile.errors import DeploymentError
+from neurocompile.ir import archive
+from neurocompile.ir.layers import Conv, MaxPool, ReLU
+from neurocompile.ir.serialization import from_document, to_document
+
+ARRAYS = {"arrays/0": np.arange(6.0).reshape(2, 3), "arrays/1": np.array(7, np.int8), "arrays/2": np.zeros((0, 3))}
+DOCUMENT = {"format": "test", "text": "Grüße"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    archive.write(tmp_path / "file", DOCUMENT, ARRAYS)
+    return tmp_path / "file"
+
+
+def entries(path: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(path) as file:
+        return {name: file.read(name) for name in file.namelist()}
+
+
+def forge(path: Path, **changed: bytes | None) -> None:
+    """Rewrite entries, with digests that fit them."""
+    contents = {**entries(path), **{name.replace("__", "/"): content for name, content in changed.items()}}
+    contents = {name: content for name, content in contents.items() if content is not None}
+    digests = {n: hashlib.sha256(c).hexdigest() for n, c in contents.items() if n != "digests.json"}
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in {**contents, "digests.json": json.dumps(digests).encode()}.items():
+            file.writestr(name, content)
+
+
+def test_reads_what_was_written(path: Path) -> None:
+    document, arrays = archive.read(path)
+    assert document == DOCUMENT
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert (arrays[name].dtype, arrays[name].shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(arrays[name], array)
+
+
+def test_equal_contents_make_equal_files(path: Path, tmp_path: Path) -> None:
+    archive.write(tmp_path / "again", DOCUMENT, ARRAYS)
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+
+
+def test_file_has_the_usual_rights(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    assert path.stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+def test_npz_is_read_by_numpy(tmp_path: Path) -> None:
+    archive.write_npz(tmp_path / "file.npz", {"x": np.arange(3)})
+    with np.load(tmp_path / "file.npz") as loaded:
+        np.testing.assert_array_equal(loaded["x"], np.arange(3))
+
+
+def test_truncated_anywhere(path: Path) -> None:
+    whole = path.read_bytes()
+    for end in range(len(whole)):
+        path.write_bytes(whole[:end])
+        with pytest.raises(DeploymentError):
+            archive.read(path)
+
+
+@pytest.mark.parametrize("flip", [0x01, 0x04, 0x06, 0x0C, 0x80, 0xFF])
+def test_any_byte_changed(path: Path, flip: int) -> None:
+    """Either the change is told, or it hit what does not count, such as a date."""
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ flip]) + whole[at + 1 :])
+        try:
+            document, arrays = archive.read(path)
+        except DeploymentError:
+            continue
+        assert document == DOCUMENT
+        assert all(np.array_equal(arrays[name], array) for name, array in ARRAYS.items())
+
+
+def test_edited_document(path: Path) -> None:
+    contents = entries(path)
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in contents.items():
+            file.writestr(name, content.replace(b"test", b"text"))
+    with pytest.raises(DeploymentError, match="its contents do not match their digests"):
+        archive.read(path)
+
+
+def npy(header: str) -> bytes:
+    text = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy("{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 1000), }"),
+        npy("{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 2), }"),
+        npy("{'descr': '<f8', 'fortran_order': True, 'shape': (2, 1), }"),
+        npy("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }"),
+        npy("{'descr': '|V0', 'fortran_order': False, 'shape': (2,), }"),
+        npy("{'descr': '|U4', 'fortran_order': False, 'shape': (1,), }"),
+        npy("{'descr': [('a', '<f8')], 'fortran_order': False, 'shape': (2,), }"),
+        npy("{'descr': '<f8', 'fortran_order': False, 'shape': 2, }"),
+        npy("{'descr': (((((((('<f8', "),
+        npy("__import__('os')"),
+        b"\x93NUMPY\x02\x00" + bytes(100),
+        b"no array",
+        b"",
+    ],
+)
+def test_forged_array(path: Path, content: bytes) -> None:
+    forge(path, **{"arrays__0.npy": content})
+    with pytest.raises(DeploymentError, match="is no deployment, or it was truncated or edited"):
+        archive.read(path)
+
+
+@pytest.mark.parametrize("content", [b"[]", b"7", b"", b"{", b"\xff\xfe", b"[" * 100_000, None])
+def test_forged_document(path: Path, content: bytes | None) -> None:
+    forge(path, **{"document.json": content})
+    with pytest.raises(DeploymentError, match="is no deployment, or it was truncated or edited"):
+        archive.read(path)
+
+
+def test_other_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "other", "w") as file:
+        file.writestr("hello", "world")
+    with pytest.raises(DeploymentError, match="is no deployment"):
+        archive.read(tmp_path / "other")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match=r"can't read .*: No such file or directory"):
+        archive.read(tmp_path / "none")
+
+
+def test_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(DeploymentError, match=r"can't write .*: No such file or directory"):
+        archive.write(tmp_path / "none" / "file", DOCUMENT, ARRAYS)
+
+
+def test_folder_that_can_not_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(**_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    # Root may write anywhere, so a folder's rights would not be enough.
+    monkeypatch.setattr(archive.tempfile, "mkstemp", refuse)
+    with pytest.raises(DeploymentError, match=r"can't write .*: Permission denied"):
+        archive.write(tmp_path / "file", DOCUMENT, ARRAYS)
+
+
+def test_full_disk_leaves_the_old_file_and_nothing_else(path: Path) -> None:
+    old = path.read_bytes()
+    program = textwrap.dedent(f"""
+        import resource, signal, sys
+        import numpy as np
+        from pathlib import Path
+        from neurocompile.errors import DeploymentError
+        from neurocompile.ir import archive
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        noise = np.random.default_rng(0).random(10_000)
+        try:
+            archive.write(Path({os.fspath(path)!r}), {{}}, {{"noise": noise}})
+        except DeploymentError as error:
+            print(error)
+    """)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "can't write" in done.stdout
+    assert "File too large" in done.stdout
+    assert path.read_bytes() == old
+    assert list(path.parent.iterdir()) == [path]
+
+
+LAYERS = chain((1, 4, 4), Conv(np.ones((2, 1, 3, 3)), np.zeros(2)), MaxPool((2, 2), (1, 1)), ReLU())
+
+
+def edited(change: str, value: Any) -> dict[str, Any]:
+    """The document of a graph, with one entry replaced; the path is separated by slashes."""
+    document = json.loads(json.dumps(to_document(LAYERS)[0]))
+    *way, last = (int(step) if step.isdigit() else step for step in change.split("/"))
+    place = document
+    for step in way:
+        place = place[step]
+    place[last] = value
+    return document
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("nodes", None),
+        ("nodes", 3),
+        ("nodes/0", []),
+        ("nodes/0/name", 7),
+        ("nodes/0/op", "Op"),
+        ("nodes/0/op", []),
+        ("nodes/0/inputs", ["conv1"]),
+        ("nodes/0/inputs", None),
+        ("nodes/0/parameters/shape", [1, -4, 4]),
+        ("nodes/0/parameters/shape", [1, 4.0, 4]),
+        ("nodes/0/parameters/shape", []),
+        ("nodes/0/parameters", {"shape": [1, 4, 4]}),
+        ("nodes/0/parameters/more", 1),
+        ("nodes/0/parameters/dtype", 8),
+        ("nodes/1/parameters/weight", {"array": "arrays/9"}),
+        ("nodes/1/parameters/weight", {"array": "arrays/1"}),
+        ("nodes/1/parameters/weight", 1.0),
+        ("nodes/1/parameters/stride", [1]),
+        ("nodes/1/parameters/stride", [0, 1]),
+        ("nodes/1/parameters/stride", [True, True]),
+        ("nodes/1/parameters/padding", [-1, 0, 0, 0]),
+        ("nodes/1/parameters/groups", 0),
+        ("nodes/1/parameters/groups", 1.0),
+        ("nodes/2/parameters/kernel", [0, 0]),
+        ("nodes/3/name", "x"),
+        ("outputs", []),
+        ("outputs", ["y"]),
+        ("outputs", [None]),
+    ],
+)
+def test_edited_graph_is_refused(change: str, value: Any) -> None:
+    arrays = to_document(LAYERS)[1]
+    with pytest.raises(DeploymentError):
+        from_document(edited(change, value), arrays)
+
+
+@pytest.mark.parametrize("code", ["constant", "telegraph", 3])
+def test_choices_are_checked(code: Any) -> None:
+    parameters = {"shape": [1], "code": code, "ceiling": 1.0, "levels": 0, "seed": 0, "integer": False}
+    document = {
+        "nodes": [{"name": "x", "op": "Encoder", "inputs": [], "parameters": parameters}],
+        "outputs": ["x"],
+    }
+    if code == "constant":
+        assert from_document(document, {})["x"].op.code == code
+    else:
+        with pytest.raises(DeploymentError, match="is none of"):
+            from_document(document, {})
+
+
+def test_equal_arrays_are_stored_once() -> None:
+    shared = np.ones((1, 1, 1, 1))
+    graph = chain((1, 2, 2), Conv(shared, np.zeros(1)), Conv(shared.copy(), np.zeros(1)))
+    assert len(to_document(graph)[1]) == 2
