@@ -1,0 +1,424 @@
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import onnx
+import pytest
+import small_network
+from neurocompile_numpy.backend import NumpyExecutable
+from onnx import TensorProto
+from small_network import CLASSES, FEATURES, images, labels
+
+import neurocompile as nc
+from neurocompile.errors import BackendError, DataError, DeploymentError, GraphError, ModelError
+from neurocompile.ir import Graph, Node, archive
+from neurocompile.ir.layers import Input, Linear, ReLU
+from neurocompile.ir.processes import Encoder
+from neurocompile.passes import pipeline
+
+X = images(40)
+Y = labels(40)
+CALIBRATION = images(50, seed=3)
+
+CHOICES = [
+    nc.Options(12, reset, precision, encoder, decoder, nc.Calibration(statistic, 99.0, granularity))
+    for reset, precision, encoder, decoder, (statistic, granularity) in itertools.product(
+        ("subtract", "zero"),
+        ("float", "int8"),
+        ("constant", "poisson"),
+        ("membrane", "count"),
+        (("percentile", "channel"), ("percentile", "layer"), ("max", "channel")),
+    )
+]
+
+
+def name_of(options: nc.Options) -> str:
+    thresholds = options.calibration
+    words = (options.reset, options.precision, options.encoder, options.decoder)
+    return "-".join((*words, thresholds.statistic, thresholds.granularity))
+
+
+@pytest.fixture(scope="module")
+def onnx_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_network.write_model(tmp_path_factory.mktemp("model") / "small.onnx")
+
+
+@pytest.fixture(scope="module")
+def model(onnx_file: Path) -> nc.Model:
+    return nc.Model.read(onnx_file)
+
+
+@pytest.fixture(scope="module")
+def network(onnx_file: Path) -> nc.Network:
+    return nc.compile(onnx_file, calibration=CALIBRATION)
+
+
+def decisions(model: nc.Model, x: np.ndarray) -> np.ndarray:
+    return model.reference.run(x).argmax(axis=1)
+
+
+# ---------------------------------------------------------------- reading a model
+
+
+def test_a_model_tells_what_it_takes_and_gives(model: nc.Model) -> None:
+    assert (model.entry.shape, model.entry.dtype, model.classes) == ((FEATURES,), "float32", CLASSES)
+
+
+def test_the_import_check_accepts_what_was_read(model: nc.Model) -> None:
+    model.check_import(X[:4])
+
+
+def test_the_import_check_finds_a_tampered_graph(model: nc.Model) -> None:
+    def tampered(node: Node) -> Node:
+        if isinstance(node.op, Linear) and node.name == "scores":
+            changed = dataclasses.replace(node.op, weight=node.op.weight * 1.01)
+            return dataclasses.replace(node, op=changed)
+        return node
+
+    graph = Graph(tuple(tampered(node) for node in model.graph.nodes), model.graph.outputs)
+    with pytest.raises(GraphError, match="differs from ONNX Runtime's result by") as caught:
+        nc.compile(nc.Model(graph, model.reference), CALIBRATION)
+    assert "report this" in str(caught.value)
+
+
+def test_the_import_check_finds_nan(model: nc.Model) -> None:
+    weight = np.full((CLASSES, FEATURES), np.nan)
+    nodes = (Node("x", Input((FEATURES,))), Node("y", Linear(weight, np.zeros(CLASSES)), ("x",)))
+    with pytest.raises(GraphError, match="by nan"):
+        nc.Model(Graph(nodes, ("y",)), model.reference).check_import(X[:4])
+
+
+def test_a_model_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="can't read"):
+        nc.compile(tmp_path / "missing.onnx", CALIBRATION)
+
+
+# ---------------------------------------------------------------- compiling
+
+
+@pytest.mark.parametrize("options", CHOICES, ids=name_of)
+def test_every_choice_compiles_runs_and_is_stored(model: nc.Model, options: nc.Options, tmp_path: Path) -> None:
+    network = nc.compile(model, CALIBRATION, options)
+    result = network.deploy("numpy").run(X[:8])
+    assert result.potentials.shape == (8, 12, CLASSES)
+    assert all(stream.any() for name, stream in result.spikes.items() if name == "rectified")
+    network.save(tmp_path / "network")
+    loaded = nc.load(tmp_path / "network")
+    assert (loaded.graph, loaded.options, loaded.reference) == (network.graph, options, None)
+    again = loaded.deploy("numpy").run(X[:8])
+    assert np.array_equal(again.potentials, result.potentials)
+    assert all(np.array_equal(again.spikes[name], stream) for name, stream in result.spikes.items())
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+@pytest.mark.parametrize("decoder", ["membrane", "count"])
+def test_many_steps_come_to_the_networks_decisions(model: nc.Model, precision: Any, decoder: Any) -> None:
+    options = nc.Options(512, precision=precision, decoder=decoder)
+    found = nc.compile(model, CALIBRATION, options).deploy("numpy").run(X).decisions[:, -1]
+    assert np.mean(found == decisions(model, X)) >= 0.9
+
+
+def test_the_membrane_decoder_reads_no_spikes_of_outputs(model: nc.Model) -> None:
+    network = nc.compile(model, CALIBRATION, nc.Options(16, decoder="membrane"))
+    assert network.neurons == {"rectified": 8}
+    potentials = network.deploy("numpy").run(X).potentials
+    assert (np.diff(potentials, axis=1) < 0).any()
+
+
+def test_the_count_decoder_counts_spikes_of_outputs(model: nc.Model) -> None:
+    network = nc.compile(model, CALIBRATION, nc.Options(16, decoder="count"))
+    (outputs,) = set(network.neurons) - {"rectified"}
+    assert network.neurons[outputs] == CLASSES
+    result = network.deploy("numpy").run(X)
+    counts = np.cumsum(result.spikes[outputs].astype(int), axis=1)
+    unit = result.potentials.max() / counts.max()
+    np.testing.assert_allclose(result.potentials, unit * counts)
+
+
+def test_an_input_of_bytes_has_255_levels(tmp_path: Path) -> None:
+    path = small_network.write_model(tmp_path / "bytes.onnx", dtype=TensorProto.UINT8)
+    x = np.random.default_rng(0).integers(0, 255, (20, FEATURES), dtype=np.uint8)
+    network = nc.compile(path, x)
+    encoder = network.graph.inputs[0].op
+    assert isinstance(encoder, Encoder)
+    assert (encoder.ceiling, encoder.levels) == (255.0, 255)
+
+
+def test_calibration_images_of_nothing_but_zeros_compile(model: nc.Model) -> None:
+    network = nc.compile(model, np.zeros((5, FEATURES)))
+    assert network.deploy("numpy").run(X[:2]).potentials.shape == (2, 64, CLASSES)
+
+
+def test_progress_tells_the_stages(model: nc.Model) -> None:
+    told: list[tuple[str, int, int]] = []
+    network = nc.compile(model, CALIBRATION, progress=lambda *now: told.append(now))
+    assert told == [("compiling", i, 4) for i in range(5)]
+    told.clear()
+    network.evaluate(X, Y, progress=lambda *now: told.append(now))
+    assert told[-1] == ("simulating", len(X), len(X))
+
+
+@pytest.mark.parametrize("options", [nc.Options(), nc.Options(precision="int8", encoder="poisson", seed=7)])
+def test_compiling_twice_gives_the_same_bytes(onnx_file: Path, tmp_path: Path, options: nc.Options) -> None:
+    first, second = (nc.compile(onnx_file, CALIBRATION, options) for _ in range(2))
+    assert first.graph == second.graph
+    first.save(tmp_path / "first")
+    second.save(tmp_path / "second")
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_another_seed_gives_other_poisson_spikes(model: nc.Model) -> None:
+    first, same, other = (
+        nc.compile(model, CALIBRATION, nc.Options(encoder="poisson", seed=seed)).deploy("numpy").run(X).potentials
+        for seed in (1, 1, 2)
+    )
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("x", "problem"),
+    [
+        (np.zeros((0, FEATURES)), r"shape \(0, 6\)"),
+        (np.zeros((4, FEATURES + 1)), r"shape \(4, 7\); the network takes \(N, 6\)"),
+        (np.zeros(FEATURES), r"shape \(6,\)"),
+        (np.float64(1), r"shape \(\)"),
+        (np.full((4, FEATURES), np.nan), "NaN or infinite values in 4 images"),
+        (np.full((4, FEATURES), "a"), "not numbers"),
+    ],
+)
+def test_calibration_images_that_do_not_fit(model: nc.Model, x: np.ndarray, problem: str) -> None:
+    with pytest.raises(DataError, match=f"^calibration .*{problem}") as caught:
+        nc.compile(model, x)
+    assert caught.value.issues[0].remedy
+
+
+# ---------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ({"steps": 0}, "steps=0 is not in 1 to 4096"),
+        ({"steps": 4097}, "steps=4097"),
+        ({"steps": 2.5}, r"steps=2\.5"),
+        ({"steps": "64"}, "steps=64"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 1.5}, r"seed=1\.5"),
+        ({"reset": "none"}, "reset='none' is no choice"),
+        ({"precision": "int4"}, "precision='int4'"),
+        ({"encoder": "rank"}, "encoder='rank'"),
+        ({"decoder": "first"}, "decoder='first'"),
+        ({"calibration": nc.Calibration("mean")}, r"calibration\.statistic='mean'"),
+        ({"calibration": nc.Calibration(granularity="net")}, "granularity='net'"),
+        ({"calibration": nc.Calibration(percentile=0)}, "percentile=0"),
+        ({"calibration": nc.Calibration(percentile=100.1)}, r"percentile=100\.1"),
+        ({"calibration": nc.Calibration(percentile=float("nan"))}, "percentile=nan"),
+        ({"calibration": nc.Calibration(percentile="most")}, "percentile=most"),
+        ({"calibration": None}, "is no Calibration"),
+        ({"target": 3}, "target=3 is no name"),
+    ],
+)
+def test_options_that_are_none(wrong: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DataError, match=problem) as caught:
+        nc.Options(**wrong)
+    assert all(issue.remedy for issue in caught.value.issues)
+
+
+def test_all_wrong_options_are_told_at_once() -> None:
+    with pytest.raises(DataError) as caught:
+        nc.Options(steps=0, seed=-1, reset="none")
+    assert [issue.problem.split("=")[0] for issue in caught.value.issues] == ["steps", "reset", "seed"]
+
+
+def test_numpys_integers_are_stored_too(model: nc.Model, tmp_path: Path) -> None:
+    options = nc.Options(steps=np.int64(8), seed=np.uint8(3))
+    nc.compile(model, CALIBRATION, options).save(tmp_path / "network")
+    assert nc.load(tmp_path / "network").options == nc.Options(steps=8, seed=3)
+
+
+# ---------------------------------------------------------------- evaluating
+
+
+def test_evaluation_compares_with_the_model(model: nc.Model, network: nc.Network) -> None:
+    evaluation = network.evaluate(X, Y)
+    ann, snn = decisions(model, X), network.deploy("numpy").run(X).decisions
+    assert evaluation.images == len(X)
+    assert evaluation.ann_accuracy == np.mean(ann == Y)
+    assert evaluation.agreement == np.mean(ann == snn[:, -1])
+    assert np.array_equal(evaluation.accuracy_by_step, np.mean(snn == Y[:, None], axis=0))
+
+
+def test_evaluation_for_another_number_of_steps(network: nc.Network) -> None:
+    whole = network.evaluate(X, Y).accuracy_by_step
+    assert np.array_equal(network.evaluate(X, Y, steps=10).accuracy_by_step, whole[:10])
+
+
+def test_a_loaded_network_needs_no_model(tmp_path: Path) -> None:
+    path = small_network.write_model(tmp_path / "small.onnx")
+    network = nc.compile(path, CALIBRATION)
+    network.save(tmp_path / "network")
+    path.unlink()
+    loaded = nc.load(tmp_path / "network")
+    ours, theirs = loaded.evaluate(X, Y), network.evaluate(X, Y)
+    assert np.array_equal(ours.accuracy_by_step, theirs.accuracy_by_step)
+    assert ours.activity == theirs.activity
+    assert (ours.ann_accuracy, ours.agreement, ours.loss_points, ours.loss_relative) == (None,) * 4
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "problem"),
+    [
+        (X[:, 1:], Y, "^x has the shape"),
+        (X[:0], Y[:0], "^x has the shape"),
+        (np.float32(3), Y, "^x has the shape"),
+        (X, Y[:-1], "there are 40 images"),
+        (X, 3, "there are 40 images"),
+        (X, Y + 1, "labels from 1 to 3"),
+        (X, Y - 1, "labels from -1"),
+        (X, Y.astype(float), "holds float64"),
+    ],
+)
+def test_images_or_labels_that_do_not_fit(network: nc.Network, x: Any, y: Any, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
+        network.evaluate(x, y)
+
+
+@pytest.mark.parametrize("steps", [0, -1, 2.5, 5000])
+def test_steps_that_can_not_be(network: nc.Network, steps: Any) -> None:
+    with pytest.raises(DataError, match="is not in 1 to 4096"):
+        network.evaluate(X, Y, steps=steps)
+    with pytest.raises(DataError, match="is not in 1 to 4096"):
+        network.deploy("numpy").run(X, steps=steps)
+
+
+# ---------------------------------------------------------------- deploying
+
+
+@pytest.mark.parametrize("options", [nc.Options(16, precision="int8"), nc.Options(16, reset="zero")])
+def test_lava_fires_the_simulated_spikes(model: nc.Model, options: nc.Options) -> None:
+    network = nc.compile(model, CALIBRATION, options)
+    with network.deploy("lava") as deployment:
+        found = deployment.run(X[:6])
+    expected = network.deploy("numpy").run(X[:6])
+    assert found.spikes.keys() == expected.spikes.keys() == network.neurons.keys()
+    assert np.array_equal(found.potentials, expected.potentials)
+    assert all(np.array_equal(found.spikes[name], expected.spikes[name]) for name in found.spikes)
+
+
+def test_a_deployment_runs_for_some_steps_and_probes(network: nc.Network) -> None:
+    deployment = network.deploy("numpy")
+    result = deployment.run(X[:3].tolist(), steps=5, probes=["image", "rectified"])
+    assert {name: stream.shape for name, stream in result.spikes.items()} == {
+        "image": (3, 5, FEATURES),
+        "rectified": (3, 5, 8),
+    }
+    assert deployment.run(X[:3], probes=[]).spikes == {}
+
+
+@pytest.mark.parametrize("probes", [["nothing"], ["rectified", "nothing"], ["scores"]])
+def test_probes_of_what_sends_no_spikes(network: nc.Network, probes: list[str]) -> None:
+    with pytest.raises(BackendError, match=f"no spikes of {probes[-1]}.*\n.*probe some of image, rectified"):
+        network.deploy("numpy").run(X[:3], probes=probes)
+
+
+def test_images_that_do_not_fit_the_deployment(network: nc.Network) -> None:
+    with pytest.raises(DataError, match="x has NaN or infinite values in 1 images"):
+        network.deploy("numpy").run(np.vstack([X[:3], np.full((1, FEATURES), np.inf)]))
+
+
+def test_an_unknown_target(network: nc.Network) -> None:
+    with pytest.raises(BackendError, match=r"no target 'loihi'\n.*lava, numpy"):
+        network.deploy("loihi")
+
+
+def test_leaving_a_deployment_closes_it(network: nc.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr(NumpyExecutable, "close", lambda _: closed.append(True))
+    with network.deploy("numpy"):
+        assert not closed
+    assert closed
+
+
+# ---------------------------------------------------------------- loading
+
+
+Edit = Callable[[dict[str, Any]], object]
+
+EDITS: dict[str, tuple[Edit, str]] = {
+    "other format": (lambda d: d.update(format="something"), "no deployment of neurocompile"),
+    "no format": (lambda d: d.pop("format"), "no deployment of neurocompile"),
+    "no schema": (lambda d: d.pop("schema"), "no deployment of neurocompile"),
+    "newer": (lambda d: d.update(schema=9, compiler="7.0"), "has schema 9, of neurocompile 7.0"),
+    "no graph": (lambda d: d.pop("graph"), "graph is malformed"),
+    "graph of nothing": (lambda d: d.update(graph=None), "graph is malformed"),
+    "no outputs": (lambda d: d["graph"].update(outputs=[]), "no outputs"),
+    "output is no decoder": (lambda d: d["graph"].update(outputs=["rectified"]), "no spiking network"),
+    "no options": (lambda d: d.pop("options"), "options are malformed"),
+    "options of nothing": (lambda d: d.update(options=None), "options are malformed"),
+    "option too many": (lambda d: d["options"].update(speed=3), "options are malformed"),
+    "wrong steps": (lambda d: d["options"].update(steps=2.5), "steps=2.5"),
+    "wrong choice": (lambda d: d["options"].update(reset="none"), "reset='none'"),
+    "wrong calibration": (lambda d: d["options"].update(calibration=[]), "options are malformed"),
+}
+
+
+@pytest.mark.parametrize("case", EDITS)
+def test_an_edited_deployment_is_refused(network: nc.Network, tmp_path: Path, case: str) -> None:
+    edit, problem = EDITS[case]
+    network.save(tmp_path / "network")
+    document, arrays = archive.read(tmp_path / "network")
+    edit(document)
+    archive.write(tmp_path / "network", document, arrays)
+    with pytest.raises(DeploymentError, match=problem) as caught:
+        nc.load(tmp_path / "network")
+    assert str(caught.value)
+
+
+def test_a_graph_that_is_not_compiled_is_refused(network: nc.Network, tmp_path: Path) -> None:
+    layers = Graph((Node("image", Input((3,))), Node("relu", ReLU(), ("image",))), ("relu",))
+    two_outputs = Graph(network.graph.nodes, network.graph.outputs * 2)
+    for graph in (layers, two_outputs):
+        dataclasses.replace(network, graph=graph).save(tmp_path / "network")
+        with pytest.raises(DeploymentError, match="no spiking network"):
+            nc.load(tmp_path / "network")
+
+
+# ---------------------------------------------------------------- the passes' own check
+
+
+@dataclass(frozen=True)
+class Doubles:
+    """A pass with a defect: it claims to be exact and doubles every weight."""
+
+    fidelity: ClassVar[str] = "exact"
+
+    def __call__(self, graph: Graph) -> Graph:
+        nodes = [
+            dataclasses.replace(node, op=dataclasses.replace(node.op, weight=2 * node.op.weight))
+            if isinstance(node.op, Linear)
+            else node
+            for node in graph.nodes
+        ]
+        return Graph(tuple(nodes), graph.outputs)
+
+
+def test_a_broken_pass_is_named(model: nc.Model) -> None:
+    with pytest.raises(GraphError, match=r"the pass Doubles changed the network's output by [\d.]+"):
+        pipeline.apply((*pipeline.SIMPLIFY, Doubles()), model.graph, X[:4])
+
+
+def test_a_broken_pass_stops_the_compiler(model: nc.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "SIMPLIFY", (Doubles(),))
+    with pytest.raises(GraphError, match="the pass Doubles"):
+        nc.compile(model, CALIBRATION)
+
+
+def test_the_small_network_is_valid_onnx(onnx_file: Path) -> None:
+    onnx.checker.check_model(onnx.load(onnx_file), full_check=True)
