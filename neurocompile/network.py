@@ -94,7 +94,7 @@ class Network:
         """
         x, y = np.asarray(x), np.asarray(y)
         steps = self.options.steps if steps is None else steps
-        # Labels can only be counted against images that are some.
+        # Labels are counted against the images, so these have to be right first.
         _require(image_issues(x, self.shape, "x") or label_issues(y, len(x), self.classes), steps)
         ann = None if self.reference is None else self.reference.run(x)
         executable = compile_for("numpy", self.graph)
