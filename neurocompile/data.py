@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +61,8 @@ class Data:
         issues = image_issues(self.x_calibration, shape, "x_calibration") + image_issues(
             self.x_test, shape, "x_test"
         )
-        issues += label_issues(self.y_test, len(self.x_test), classes)
+        if self.x_test.ndim:
+            issues += label_issues(self.y_test, len(self.x_test), classes)
         if issues:
             raise DataError.of(issues)
 
@@ -88,14 +88,22 @@ def _load(path: Path) -> Array | dict[str, Array]:
         with path.open("rb") as file:
             # Memory-mapped files would follow changes on disk, and pickled ones would run code: neither is read.
             loaded = np.load(file, allow_pickle=False)
-            return loaded if isinstance(loaded, np.ndarray) else {key: loaded[key] for key in loaded.files}
+            arrays: Array | dict[str, Array] = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except OSError as error:
         raise DataError(f"can't read {path}: {error.strerror or error}", remedy="check the path") from error
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        raise DataError(
-            f"{path} is no valid .npy or .npz file of plain arrays ({error})",
-            remedy="save it again with numpy.save or numpy.savez_compressed, without Python objects",
-        ) from error
+    except Exception as error:  # zipfile, its decompressors and NumPy's header parser raise many kinds
+        raise _invalid(path, str(error)) from error
+    others = [key for key in arrays if not isinstance(arrays[key], np.ndarray)] if isinstance(arrays, dict) else []
+    if others:
+        raise _invalid(path, f"{', '.join(others)} holds something else")
+    return arrays
+
+
+def _invalid(path: Path, why: str) -> DataError:
+    return DataError(
+        f"{path} is no valid .npy or .npz file of plain arrays ({why})",
+        remedy="save it again with numpy.save or numpy.savez_compressed, without Python objects",
+    )
 
 
 def image_issues(x: Array, shape: tuple[int, ...], name: str) -> list[Issue]:
@@ -121,7 +129,7 @@ def label_issues(y: Array, images: int, classes: int) -> list[Issue]:
         return [
             Issue(f"y_test has the shape {y.shape}; there are {images} images", remedy="give one label an image")
         ]
-    if y.min() < 0 or y.max() >= classes:
+    if images and (y.min() < 0 or y.max() >= classes):
         problem = (
             f"y_test has labels from {y.min()} to {y.max()}; the network's classes go from 0 to {classes - 1}"
         )

@@ -13,7 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from neurocompile.backend import Activity, Progress, Result, silent
-from neurocompile.errors import Issue
+from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.fan_out import fan_out
 from neurocompile.ir.paths import Source
@@ -68,6 +68,9 @@ class NumpyExecutable:
     def run(  # noqa: D102
         self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent
     ) -> Result:
+        unknown = [name for name in probes if name not in self._graph]
+        if unknown:
+            raise BackendError(f"there are no processes {unknown} to probe", remedy="name nodes of the graph")
         began = time.perf_counter()
         outputs = self._graph.types[self._decoder].shape
         integer = self._graph.types[self._decoder].integer
@@ -125,7 +128,7 @@ class NumpyExecutable:
         encoder = self._entry.op
         assert isinstance(encoder, Encoder)
         stream = encoder.encode(x, steps, first)
-        values = run(self._graph, {self._entry.name: stream}, keep=[self._decoder, *self._sources])
+        values = run(self._graph, {self._entry.name: stream}, keep=[self._decoder, *self._sources, *probes])
         return _Chunk(
             first,
             np.moveaxis(values[self._decoder], 0, 1),

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from strategies import images, layer_graphs, lowered
+
+from neurocompile.errors import GraphError
+from neurocompile.ir import Array, Graph, Node
+from neurocompile.ir.fan_out import fan_out
+from neurocompile.ir.paths import Path, depths, paths, receivers
+from neurocompile.ir.processes import (
+    ConvSynapses,
+    CurrentSum,
+    Decoder,
+    Encoder,
+    FlattenSynapses,
+    IntegrateAndFire,
+    LinearSynapses,
+    PoolSynapses,
+    ScaleSynapses,
+    SpikeMaxPool,
+    Synapses,
+)
+
+NEURON = IntegrateAndFire(np.zeros(1), np.ones(1), np.zeros(1))
+
+
+def sequence(shape: tuple[int, ...], *ops: Synapses | PoolSynapses | FlattenSynapses | SpikeMaxPool) -> Graph:
+    nodes = [Node("x", Encoder(shape))]
+    for i, op in enumerate(ops):
+        nodes.append(Node(f"s{i}", op, (nodes[-1].name,)))
+    nodes.append(Node("out", Decoder(np.zeros(1)), (nodes[-1].name,)))
+    return Graph(tuple(nodes), ("out",))
+
+
+def counted(graph: Graph) -> Array:
+    """Count by brute force: with all weights 1, one spike alone brings as much current as it drives synapses."""
+    shape = graph.types["x"].shape
+    counts = np.empty(shape)
+    for place in np.ndindex(shape):
+        value = np.zeros((1, 1, *shape))
+        value[(0, 0, *place)] = 1
+        for node in graph.nodes[1:-1]:
+            value = node.op.run(value)
+        counts[place] = value.sum()
+    return counts
+
+
+@pytest.mark.parametrize(
+    "graph",
+    [
+        sequence((2, 5, 4), ConvSynapses(np.ones((4, 1, 3, 2)), stride=(2, 1), padding=(1, 0, 2, 1), groups=2)),
+        sequence((1, 7, 7), ConvSynapses(np.ones((2, 1, 2, 2)), dilation=(2, 3))),
+        sequence((1, 5, 5), ConvSynapses(np.ones((1, 1, 1, 1)), stride=(3, 3))),
+        sequence((2, 2, 2), FlattenSynapses(), LinearSynapses(np.ones((3, 8)))),
+        sequence((2, 4, 4), PoolSynapses((3, 3), (2, 2), (1, 1, 0, 0)), ConvSynapses(np.ones((2, 2, 2, 1)))),
+        sequence((2, 3, 3), ConvSynapses(np.ones((2, 2, 2, 2))), ConvSynapses(np.ones((3, 2, 2, 1)))),
+        sequence(
+            (2, 3, 3), ConvSynapses(np.ones((2, 2, 2, 2))), FlattenSynapses(), LinearSynapses(np.ones((3, 8)))
+        ),
+        sequence((3,), ScaleSynapses(np.ones(3))),
+    ],
+)
+def test_fan_out_equals_counting(graph: Graph) -> None:
+    np.testing.assert_array_equal(fan_out(graph)["x"], counted(graph))
+
+
+def test_fan_out_adds_the_paths_of_all_receivers() -> None:
+    graph = Graph(
+        (
+            Node("x", Encoder((2,))),
+            Node("a", LinearSynapses(np.ones((3, 2))), ("x",)),
+            Node("n", NEURON, ("a",)),
+            Node("b", LinearSynapses(np.ones((4, 2))), ("x",)),
+            Node("c", LinearSynapses(np.ones((4, 3))), ("n",)),
+            Node("sum", CurrentSum(), ("b", "c")),
+            Node("out", Decoder(np.zeros(4)), ("sum",)),
+        ),
+        ("out",),
+    )
+    assert {name: count.tolist() for name, count in fan_out(graph).items()} == {"x": [7, 7], "n": [4, 4, 4]}
+
+
+RESIDUAL = Graph(
+    (
+        Node("x", Encoder((1, 4, 4))),
+        Node("a", ConvSynapses(np.ones((1, 1, 1, 1))), ("x",)),
+        Node("n", NEURON, ("a",)),
+        Node("pool", SpikeMaxPool((2, 2), (2, 2)), ("n",)),
+        Node("b", ConvSynapses(np.ones((1, 1, 1, 1))), ("pool",)),
+        Node("skip", ConvSynapses(np.ones((1, 1, 1, 1)), stride=(2, 2)), ("x",)),
+        Node("sum", CurrentSum(), ("b", "skip")),
+        Node("m", NEURON, ("sum",)),
+        Node("flat", FlattenSynapses(), ("m",)),
+        Node("fc", LinearSynapses(np.ones((2, 4))), ("flat",)),
+        Node("out", Decoder(np.zeros(2)), ("fc",)),
+    ),
+    ("out",),
+)
+
+
+def test_receivers_are_what_has_state() -> None:
+    assert [node.name for node in receivers(RESIDUAL)] == ["n", "pool", "m", "out"]
+
+
+def test_paths_lead_from_sources_through_synapses() -> None:
+    assert paths(RESIDUAL, RESIDUAL["m"]) == (Path("pool", (RESIDUAL["b"],)), Path("x", (RESIDUAL["skip"],)))
+    assert paths(RESIDUAL, RESIDUAL["pool"]) == (Path("n", ()),)
+    assert paths(RESIDUAL, RESIDUAL["out"]) == (Path("m", (RESIDUAL["flat"], RESIDUAL["fc"])),)
+
+
+def test_depth_is_the_longest_way_and_a_pool_of_spikes_adds_none() -> None:
+    assert depths(RESIDUAL) == {"x": 0, "n": 1, "pool": 1, "m": 2, "out": 3}
+
+
+def test_currents_are_added_right_before_receivers_only() -> None:
+    graph = Graph(
+        (
+            Node("x", Encoder((1,))),
+            Node("sum", CurrentSum(), ("x", "x")),
+            Node("a", ScaleSynapses(np.ones(1)), ("sum",)),
+            Node("out", Decoder(np.zeros(1)), ("a",)),
+        ),
+        ("out",),
+    )
+    with pytest.raises(GraphError, match=r"'sum' \(CurrentSum\): adds currents that go on through synapses"):
+        paths(graph, graph["out"])
+
+
+@given(graph=layer_graphs(most_outputs=1))
+def test_every_synapse_lies_on_one_path(graph: Graph) -> None:
+    try:
+        processes = lowered(graph, images(graph))
+    except GraphError as error:
+        assume("not rectified" not in str(error))
+        raise
+    on_paths = [s.name for node in receivers(processes) for path in paths(processes, node) for s in path.synapses]
+    stateless = [n.name for n in processes.nodes if isinstance(n.op, Synapses | PoolSynapses | FlattenSynapses)]
+    assert sorted(on_paths) == sorted(stateless)

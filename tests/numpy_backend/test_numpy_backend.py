@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from neurocompile_numpy import backend
+from neurocompile_numpy.backend import NumpyBackend, NumpyExecutable
+from strategies import chain, images, layer_graphs, lowered
+
+from neurocompile.backend import Activity
+from neurocompile.errors import BackendError, GraphError
+from neurocompile.ir import Array, Graph, run
+from neurocompile.ir.layers import AvgPool, Conv, Flatten, Linear, MaxPool, ReLU
+from neurocompile.ir.processes import Encoder
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.quantize import Quantize
+from neurocompile.passes.round_weights import RoundWeights
+
+RNG = np.random.default_rng(0)
+LAYERS = chain(
+    (1, 6, 6),
+    Conv(RNG.normal(size=(3, 1, 3, 3)), RNG.normal(size=3) / 8),
+    ReLU(),
+    MaxPool((2, 2), (2, 2)),
+    Conv(RNG.normal(size=(4, 3, 2, 2)) / 2, np.zeros(4), padding=(1, 1, 0, 0)),
+    ReLU(),
+    AvgPool((2, 2), (2, 2)),
+    Flatten(),
+    Linear(RNG.normal(size=(5, 4)), np.zeros(5)),
+)
+X = images(LAYERS, 9)
+REAL = RoundWeights()(lowered(LAYERS, X))
+POISSON = Lower(Encoder((), "poisson"))(LAYERS)
+GRAPHS = {"real": REAL, "integer": Quantize()(lowered(LAYERS, X)), "poisson": POISSON}
+NEURONS = ("relu2", "relu5")
+
+every_graph = pytest.mark.parametrize("graph", GRAPHS.values(), ids=list(GRAPHS))
+
+
+def streams(graph: Graph, x: Array, steps: int) -> dict[str, Array]:
+    """All streams by the operators' reference semantics, all images at once: ``(T, B, *shape)``."""
+    stream = graph["x"].op.encode(x, steps)
+    return run(graph, {"x": stream}, keep=[node.name for node in graph.nodes])
+
+
+@every_graph
+def test_follows_the_reference_semantics(graph: Graph) -> None:
+    expected = streams(graph, X, 20)
+    result = NumpyExecutable(graph).run(X, steps=20, probes=NEURONS)
+    np.testing.assert_array_equal(result.potentials, np.moveaxis(expected["decoder"], 0, 1))
+    for name in NEURONS:
+        np.testing.assert_array_equal(result.spikes[name], np.moveaxis(expected[name], 0, 1))
+
+
+@every_graph
+@pytest.mark.parametrize("images_of_a_chunk", [1, 2, 5])
+@pytest.mark.parametrize("threads", [1, 3])
+def test_does_not_depend_on_chunks_and_threads(
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, images_of_a_chunk: int, threads: int
+) -> None:
+    whole = NumpyExecutable(graph, 1).run(X, steps=20, probes=NEURONS)
+    monkeypatch.setattr(backend, "_MOST_IMAGES", images_of_a_chunk)
+    parts = NumpyExecutable(graph, threads).run(X, steps=20, probes=NEURONS)
+    np.testing.assert_array_equal(parts.potentials, whole.potentials)
+    assert parts.activity == whole.activity
+    for name in NEURONS:
+        np.testing.assert_array_equal(parts.spikes[name], whole.spikes[name])
+
+
+@every_graph
+def test_fewer_steps_give_the_first_part(graph: Graph) -> None:
+    long, short = (NumpyExecutable(graph).run(X, steps=steps, probes=NEURONS) for steps in (24, 9))
+    np.testing.assert_array_equal(long.potentials[:, :9], short.potentials)
+    np.testing.assert_array_equal(long.decisions[:, :9], short.decisions)
+    np.testing.assert_array_equal(long.spikes["relu2"][:, :9], short.spikes["relu2"])
+
+
+@every_graph
+def test_counts_events_of_encoder_neurons_and_pools(graph: Graph) -> None:
+    expected = streams(graph, X, 20)
+    activity = NumpyExecutable(graph).run(X, steps=20).activity
+    assert list(activity) == ["x", "relu2", "maxpool3", "relu5"]
+    for name, found in activity.items():
+        assert found.events == np.count_nonzero(expected[name])
+
+
+def test_counts_synaptic_operations() -> None:
+    """The last layer is all to all behind a pool that each spike reaches once: five synapses a spike."""
+    layers = chain((1, 4, 4), ReLU(), AvgPool((2, 2), (2, 2)), Flatten(), Linear(np.ones((5, 4)), np.zeros(5)))
+    graph = lowered(layers, np.abs(images(layers)))
+    activity = NumpyExecutable(graph).run(np.abs(images(layers)), steps=10).activity
+    assert activity["relu1"].events > 0
+    assert activity["relu1"].synaptic_operations == 5 * activity["relu1"].events
+
+
+def test_source_that_nothing_reads_drives_no_synapses() -> None:
+    graph = lowered(chain((2,), ReLU()), np.ones((1, 2)))
+    assert NumpyExecutable(graph).run(np.zeros((1, 2)), steps=3).activity["relu1"] == Activity(0, 0)
+
+
+@pytest.mark.parametrize("name", ["x", "conv1", "maxpool3", "decoder"])
+def test_any_process_can_be_probed(name: str) -> None:
+    expected = streams(REAL, X, 6)[name]
+    np.testing.assert_array_equal(
+        NumpyExecutable(REAL).run(X, steps=6, probes=[name]).spikes[name], np.moveaxis(expected, 0, 1)
+    )
+
+
+def test_probe_of_no_process_is_refused() -> None:
+    with pytest.raises(BackendError, match=r"there are no processes \['relu9'\] to probe"):
+        NumpyExecutable(REAL).run(X, steps=6, probes=["relu9"])
+
+
+def test_tells_its_progress() -> None:
+    told: list[tuple[str, int, int]] = []
+    NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda *progress: told.append(progress))
+    assert told[-1] == ("simulating", 9, 9)
+
+
+def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However little is allowed, at least one image runs at a time."""
+    monkeypatch.setattr(backend, "_CHUNK_BYTES", 1)
+    told: list[int] = []
+    NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda _, done, __: told.append(done))
+    assert told == list(range(1, 10))
+
+
+def test_interruption_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: str, __: int, ___: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backend, "_MOST_IMAGES", 1)
+    with pytest.raises(KeyboardInterrupt):
+        NumpyExecutable(REAL, 2).run(X, steps=2, progress=interrupt)
+
+
+@given(graph=layer_graphs(most_outputs=1))
+def test_takes_every_graph_of_processes(graph: Graph) -> None:
+    x = images(graph)
+    try:
+        processes = lowered(graph, x)
+    except GraphError as error:
+        assume("not rectified" not in str(error))
+        raise
+    assert not NumpyBackend().check(processes)
+    executable = NumpyBackend().compile(processes)
+    assert executable.run(x, steps=3).potentials.shape[:2] == (len(x), 3)
+    executable.close()
