@@ -67,7 +67,7 @@ class OnnxNode:
         """Give a constant input as reals."""
         value = self.optional(i)
         if value is None:
-            raise self.error(f"input {i} is computed while the network runs", "export it as a constant")
+            raise self.error(f"input {i} is left out", "export it as a constant")
         return value
 
     def optional(self, i: int) -> Array | None:

@@ -11,7 +11,7 @@ Fidelity = Literal["exact", "rounding", "asymptotic", "decision"]
 """What a pass keeps.
 
 ``exact``: the function, up to the order of float operations. ``rounding``: the function of rounded weights.
-``asymptotic``: the function in the limit of many steps. ``decision``: which output is the largest, if it is positive.
+``asymptotic``: the function in the limit of many steps. ``decision``: which output is the largest, if positive.
 """
 
 
@@ -43,14 +43,12 @@ class Rewriter:
         """Put a node in, or replace the node of that name."""
         self._nodes[name] = Node(name, op, tuple(inputs))
 
-    def redirect(self, old: str, new: str, readers: Iterable[str] | None = None) -> None:
-        """Let what reads ``old`` read ``new``: the named readers, or all of them and the graph's outputs."""
-        for name in list(self._nodes) if readers is None else readers:
-            node = self._nodes[name]
+    def redirect(self, old: str, new: str) -> None:
+        """Let all that reads ``old``, the graph's outputs among them, read ``new``."""
+        for name, node in list(self._nodes.items()):
             if old in node.inputs:
                 self.set(name, node.op, (new if i == old else i for i in node.inputs))
-        if readers is None:
-            self._outputs = [new if name == old else name for name in self._outputs]
+        self._outputs = [new if name == old else name for name in self._outputs]
 
     def fresh(self, name: str) -> str:
         """Give the name, numbered if it is taken."""

@@ -56,7 +56,7 @@ class RoundWeights:
                 # Spikes are whole, but a pool of currents sends sums of products on.
                 pooled[node.name] = chains
                 continue
-            rooms = bounds | {node.name: _largest(graph, node, bounds)}
+            rooms = bounds | {node.name: _largest(node, bounds)}
             places[node.name] = _room(rooms[node.name])
             if places[node.name] < 1:
                 raise _too_large(node, rooms[node.name])
@@ -77,7 +77,7 @@ Chain = tuple[Node, ...]
 """From spikes to a neuron or decoder, that one included: synapses, and the pools of currents between them."""
 
 
-def _largest(graph: Graph, node: Node, bounds: Mapping[str, float]) -> float:
+def _largest(node: Node, bounds: Mapping[str, float]) -> float:
     """Bound what a neuron or decoder adds in a step, or its threshold."""
     bias = float(np.abs(node.op.bias).max()) if isinstance(node.op, IntegrateAndFire | Decoder) else 0.0
     return max(1.0, bounds[node.inputs[0]] + bias)

@@ -186,6 +186,18 @@ def test_full_disk_leaves_the_old_file_and_nothing_else(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_nothing_is_left_behind_where_writing_fails(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    def fill_up(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    old = path.read_bytes()
+    monkeypatch.setattr(archive.zipfile.ZipFile, "writestr", fill_up)
+    with pytest.raises(DeploymentError, match="No space left on device"):
+        archive.write(path, DOCUMENT, ARRAYS)
+    assert path.read_bytes() == old
+    assert list(path.parent.iterdir()) == [path]
+
+
 LAYERS = chain((1, 4, 4), Conv(np.ones((2, 1, 3, 3)), np.zeros(2)), MaxPool((2, 2), (1, 1)), ReLU())
 
 
