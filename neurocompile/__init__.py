@@ -1,12 +1,16 @@
 """Compiles trained networks to spiking ones for Loihi/Lava-style backends, and measures what is lost."""
 
-from neurocompile.backend import Result
-from neurocompile.calibration.ceilings import Calibration
-from neurocompile.errors import NeurocompileError
-from neurocompile.evaluate import Evaluation
-from neurocompile.frontends.model import Model
-from neurocompile.network import Deployment, Network, compile, load
-from neurocompile.options import Options
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from neurocompile.backend import Result
+    from neurocompile.calibration.ceilings import Calibration
+    from neurocompile.errors import NeurocompileError
+    from neurocompile.evaluate import Evaluation
+    from neurocompile.frontends.model import Model
+    from neurocompile.network import Deployment, Network, compile, load
+    from neurocompile.options import Options
 
 __all__ = [
     "Calibration",
@@ -20,3 +24,27 @@ __all__ = [
     "compile",
     "load",
 ]
+
+_HOMES = {
+    "Calibration": "calibration.ceilings",
+    "Deployment": "network",
+    "Evaluation": "evaluate",
+    "Model": "frontends.model",
+    "Network": "network",
+    "NeurocompileError": "errors",
+    "Options": "options",
+    "Result": "backend",
+    "compile": "network",
+    "load": "network",
+}
+
+
+def __getattr__(name: str) -> object:
+    # ONNX and its runtime take a while to import: what is not used is not waited for.
+    if name not in _HOMES:
+        raise AttributeError(f"module 'neurocompile' has no attribute '{name}'")
+    return getattr(import_module(f"neurocompile.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

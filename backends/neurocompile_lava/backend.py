@@ -123,8 +123,11 @@ def _total(parts: Sequence[Activity]) -> Activity:
 
 def _read(folder: Path, name: str) -> Array:
     """Read a stream, images first."""
+    file = folder / f"{name}.npy"
+    if not file.exists():
+        raise BackendError("the Lava worker ended without a result", remedy="check that its Python runs Lava")
     with _needing_room():
-        return np.moveaxis(np.load(folder / f"{name}.npy", allow_pickle=False), 0, 1)
+        return np.moveaxis(np.load(file, allow_pickle=False), 0, 1)
 
 
 @contextmanager

@@ -26,6 +26,9 @@ from neurocompile_lava.worker.guard import FOLDER_VARIABLE, GRACE, SUPERVISOR_VA
 _POLL = 0.05
 _LOG_LINES = 200
 
+_LONGEST_FOLDER = 60
+"""Characters of the folder for temporary files: a socket's name takes 40 more, and may have 104."""
+
 
 class WorkerError(Exception):
     """What a failed program left: its traceback, or the end of what it printed."""
@@ -221,8 +224,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
+    base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > _LONGEST_FOLDER:
+        base = "/tmp"
     # macOS limits the name of a segment, which begins with this folder's name, to 14 characters in Python.
-    folder = Path(tempfile.gettempdir()) / f"nc{secrets.token_hex(3)}"
+    folder = Path(base) / f"nc{secrets.token_hex(3)}"
     try:
         folder.mkdir(mode=0o700)
     except OSError as error:

@@ -208,3 +208,10 @@ def test_what_lava_does_not_record(run: Run) -> None:
     with pytest.raises(BackendError, match=r"Lava does not record \['decoder'\]") as caught:
         run.executable.run(images(mlp(), 1), steps=1, probes=["decoder", "relu2"])
     assert "probe layers of neurons: ['relu2', 'relu4']" in str(caught.value)
+
+
+def test_a_worker_that_leaves_no_result_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurocompile_lava.backend.run_worker", lambda *_, **__: None)
+    executable = LavaExecutable(compiled(mlp(), Options()), Path("python"))
+    with pytest.raises(BackendError, match="ended without a result"):
+        executable.run(images(mlp(), 1), steps=2)

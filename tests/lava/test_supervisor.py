@@ -195,8 +195,8 @@ def test_a_program_that_can_not_be_started() -> None:
         run(["/no/such/python"])
 
 
-def test_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+def test_no_folder_for_temporary_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/missing")
     with pytest.raises(BackendError, match=r"can't be started: .*missing"):
         run([sys.executable, "-c", ""])
 
@@ -384,3 +384,13 @@ def test_a_process_that_ends_while_it_is_looked_at() -> None:
         process = psutil.Process(program.pid)
         program.communicate(b"\n")
     assert not _is_tracker(process)
+
+
+def test_a_long_folder_for_temporary_files_leaves_room_for_sockets(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = tmp_path / ("long" * 25)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    script = "from multiprocessing.managers import SyncManager; m = SyncManager(); m.start(); m.shutdown()"
+    assert supervise([sys.executable, "-c", script], timeout=60, on_output=print, on_error=print) == 0
