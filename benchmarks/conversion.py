@@ -149,7 +149,7 @@ def main() -> None:
     lines = [
         "# Results",
         "",
-        f"Written by `make bench`: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}.",
+        f"Written by `make bench`: {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.",
         "Accuracies in percent over the whole test set; loss and agreement after 64 steps.",
         "",
         "## Accuracy against steps",

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from neurocompile.backend import Result
     from neurocompile.calibration.ceilings import Calibration
+    from neurocompile.compiler import compile
     from neurocompile.errors import NeurocompileError
     from neurocompile.evaluate import Evaluation
     from neurocompile.frontends.model import Model
-    from neurocompile.network import Deployment, Network, compile, load
+    from neurocompile.network import Deployment, Network, load
     from neurocompile.options import Options
 
 __all__ = [
@@ -34,7 +35,7 @@ _HOMES = {
     "NeurocompileError": "errors",
     "Options": "options",
     "Result": "backend",
-    "compile": "network",
+    "compile": "compiler",
     "load": "network",
 }
 

@@ -25,11 +25,11 @@ from rich.console import Console
 
 from neurocompile import backend
 from neurocompile.calibration.ceilings import Calibration
+from neurocompile.compiler import compile as compile_network
 from neurocompile.data import Data, read_images
 from neurocompile.errors import DataError, DeploymentError, NeurocompileError
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
-from neurocompile.network import compile as compile_network
 from neurocompile.network import load
 from neurocompile.options import Options
 from neurocompile.report import document, terminal

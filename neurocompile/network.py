@@ -1,4 +1,4 @@
-"""The public API: compile a network, measure it, deploy it, save it."""
+"""A compiled network: measure it, deploy it, save it and load it."""
 
 from __future__ import annotations
 
@@ -17,25 +17,15 @@ from neurocompile.calibration.ceilings import Calibration
 from neurocompile.data import image_issues, label_issues
 from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
 from neurocompile.evaluate import Evaluation, evaluate
-from neurocompile.frontends.model import Model
 from neurocompile.frontends.onnx_reference import OnnxReference
 from neurocompile.ir import Array, Graph, archive
-from neurocompile.ir.layers import Input
 from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Decoder, Encoder, IntegrateAndFire, Process
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.options import Options, steps_issues
-from neurocompile.passes import pipeline
-from neurocompile.passes.balance import Balance
-from neurocompile.passes.lower import Lower
-from neurocompile.passes.quantize import Quantize
-from neurocompile.passes.rectify_output import RectifyOutput
-from neurocompile.passes.round_weights import RoundWeights
 
 _FORMAT = "neurocompile deployment"
 _SCHEMA = 1
-_PROBES = 4
-"""Images on which the import and every exact pass are checked."""
 
 
 @dataclass(frozen=True)
@@ -199,62 +189,6 @@ class Deployment:
         self.close()
 
 
-def compile(
-    model: str | os.PathLike[str] | Model,
-    calibration: Array,
-    options: Options | None = None,
-    *,
-    progress: Progress = silent,
-) -> Network:
-    """Compile a trained network to a spiking one.
-
-    Parameters
-    ----------
-    model
-        An ONNX file, or what ``Model.read`` made of one.
-    calibration
-        Training images ``(N, *shape)``, from which thresholds are chosen; some hundreds are enough.
-    options
-        What can be chosen: steps, reset, precision, encoder, decoder, calibration; ``Options()`` where it is None.
-    progress
-        Told of each stage.
-
-    Raises
-    ------
-    ModelError
-        If the file can't be read, or with every node that can't be converted.
-    DataError
-        If the calibration images do not fit the network.
-    """
-    chosen = options or Options()
-    progress("compiling", 0, 4)
-    trained = model if isinstance(model, Model) else Model.read(model)
-    calibration = np.asarray(calibration)
-    issues = image_issues(calibration, trained.entry.shape, "calibration")
-    if issues:
-        raise DataError.of(issues)
-    probe = calibration[:_PROBES]
-    trained.check_import(probe)
-    progress("compiling", 1, 4)
-    layers = pipeline.apply(pipeline.SIMPLIFY, trained.graph, probe)
-    if chosen.decoder == "count":
-        layers = RectifyOutput()(layers)
-    ceilings = chosen.calibration.ceilings(layers, calibration)
-    if chosen.decoder == "count":
-        # Counts of different neurons only compare if they share a threshold.
-        ceilings[layers.outputs[0]] = ceilings[layers.outputs[0]].max(keepdims=True)
-    layers = pipeline.apply((Balance(ceilings),), layers, probe)
-    progress("compiling", 2, 4)
-    graph = Lower(_encoder(trained.entry, calibration, chosen), chosen.reset)(layers)
-    progress("compiling", 3, 4)
-    if chosen.precision == "float":
-        graph = RoundWeights()(graph)
-    else:
-        graph = Quantize("layer" if chosen.reset == "zero" else "channel")(graph)
-    progress("compiling", 4, 4)
-    return Network(graph, chosen, trained.reference)
-
-
 def load(path: str | os.PathLike[str]) -> Network:
     """Load a deployment file.
 
@@ -298,14 +232,3 @@ def _require(issues: Sequence[Issue], steps: int) -> None:
     found = [*issues, *steps_issues(steps)]
     if found:
         raise DataError.of(found)
-
-
-def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
-    if entry.dtype == "uint8":
-        ceiling, levels = 255.0, 255
-    else:
-        largest = float(np.abs(calibration).max())
-        ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
-    if options.encoder == "poisson":
-        levels = 0
-    return Encoder(entry.shape, options.encoder, ceiling, levels, options.seed)

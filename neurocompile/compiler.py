@@ -1,0 +1,93 @@
+"""From a trained network to a spiking one: the order of everything."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from neurocompile.backend import Progress, silent
+from neurocompile.data import image_issues
+from neurocompile.errors import DataError
+from neurocompile.frontends.model import Model
+from neurocompile.ir import Array
+from neurocompile.ir.layers import Input
+from neurocompile.ir.processes import Encoder
+from neurocompile.network import Network
+from neurocompile.options import Options
+from neurocompile.passes import pipeline
+from neurocompile.passes.balance import Balance
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.quantize import Quantize
+from neurocompile.passes.rectify_output import RectifyOutput
+from neurocompile.passes.round_weights import RoundWeights
+
+_PROBES = 4
+"""Images on which the import and every exact pass are checked."""
+
+
+def compile(
+    model: str | os.PathLike[str] | Model,
+    calibration: Array,
+    options: Options | None = None,
+    *,
+    progress: Progress = silent,
+) -> Network:
+    """Compile a trained network to a spiking one.
+
+    Parameters
+    ----------
+    model
+        An ONNX file, or what ``Model.read`` made of one.
+    calibration
+        Training images ``(N, *shape)``, from which thresholds are chosen; some hundreds are enough.
+    options
+        What can be chosen: steps, reset, precision, encoder, decoder, calibration; ``Options()`` where it is None.
+    progress
+        Told of each stage.
+
+    Raises
+    ------
+    ModelError
+        If the file can't be read, or with every node that can't be converted.
+    DataError
+        If the calibration images do not fit the network.
+    """
+    chosen = options or Options()
+    progress("compiling", 0, 4)
+    trained = model if isinstance(model, Model) else Model.read(model)
+    calibration = np.asarray(calibration)
+    issues = image_issues(calibration, trained.entry.shape, "calibration")
+    if issues:
+        raise DataError.of(issues)
+    probe = calibration[:_PROBES]
+    trained.check_import(probe)
+    progress("compiling", 1, 4)
+    layers = pipeline.apply(pipeline.SIMPLIFY, trained.graph, probe)
+    if chosen.decoder == "count":
+        layers = RectifyOutput()(layers)
+    ceilings = chosen.calibration.ceilings(layers, calibration)
+    if chosen.decoder == "count":
+        # Counts of different neurons only compare if they share a threshold.
+        ceilings[layers.outputs[0]] = ceilings[layers.outputs[0]].max(keepdims=True)
+    layers = pipeline.apply((Balance(ceilings),), layers, probe)
+    progress("compiling", 2, 4)
+    graph = Lower(_encoder(trained.entry, calibration, chosen), chosen.reset)(layers)
+    progress("compiling", 3, 4)
+    if chosen.precision == "float":
+        graph = RoundWeights()(graph)
+    else:
+        graph = Quantize("layer" if chosen.reset == "zero" else "channel")(graph)
+    progress("compiling", 4, 4)
+    return Network(graph, chosen, trained.reference)
+
+
+def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
+    if entry.dtype == "uint8":
+        ceiling, levels = 255.0, 255
+    else:
+        largest = float(np.abs(calibration).max())
+        ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
+    if options.encoder == "poisson":
+        levels = 0
+    return Encoder(entry.shape, options.encoder, ceiling, levels, options.seed)

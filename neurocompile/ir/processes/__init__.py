@@ -1,0 +1,36 @@
+"""The process dialect: encoder, synapses, neurons and decoder, on streams ``(T, B, *shape)``.
+
+Each operator computes all steps at once, in the order of its inputs: a feed-forward network has no feedback in
+time, so one process can finish before the next starts. An integer stream follows Loihi's fixed-point rules.
+A stream that is constant in time is a view with stride 0 along the time axis; synapses keep it so.
+"""
+
+from neurocompile.ir.processes.coding import Decoder, Encoder, EncoderCode
+from neurocompile.ir.processes.neurons import IntegrateAndFire, Reset, SpikeMaxPool
+from neurocompile.ir.processes.process import Process
+from neurocompile.ir.processes.synapses import (
+    ConvSynapses,
+    CurrentSum,
+    FlattenSynapses,
+    LinearSynapses,
+    PoolSynapses,
+    ScaleSynapses,
+    Synapses,
+)
+
+__all__ = [
+    "ConvSynapses",
+    "CurrentSum",
+    "Decoder",
+    "Encoder",
+    "EncoderCode",
+    "FlattenSynapses",
+    "IntegrateAndFire",
+    "LinearSynapses",
+    "PoolSynapses",
+    "Process",
+    "Reset",
+    "ScaleSynapses",
+    "SpikeMaxPool",
+    "Synapses",
+]

@@ -1,0 +1,130 @@
+"""Between images and streams: the encoder and the decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from neurocompile.ir import fixed_point
+from neurocompile.ir.op import Array, TensorType, require
+from neurocompile.ir.processes.process import Process, require_broadcast
+
+EncoderCode = Literal["constant", "poisson"]
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder(Process):
+    """Turns images into what the first synapses receive at every step.
+
+    Parameters
+    ----------
+    shape
+        Of one image.
+    code
+        ``constant``: the same graded value at every step. ``poisson``: a spike with the probability
+        ``min(abs(x) / ceiling, 1)`` at every step, negative where ``x`` is (Diehl et al. 2015).
+    ceiling
+        The input value that the code's largest value stands for.
+    levels
+        Steps of the graded value between 0 and the ceiling, rounded to the nearest and clipped; 0 leaves it
+        unrounded and unclipped.
+    seed
+        Of the Poisson spikes. Each image has a generator of its own, so the spikes do not depend on how images
+        are grouped.
+    integer
+        Whether it gives out Loihi integers.
+    """
+
+    arity: ClassVar[int | None] = 0
+    shape: tuple[int, ...]
+    code: EncoderCode = "constant"
+    ceiling: float = 1.0
+    levels: int = 0
+    seed: int = 0
+    integer: bool = False
+
+    @property
+    def unit(self) -> float:
+        """The input value that a stream's 1 stands for."""
+        return self.ceiling / self.levels if self.code == "constant" and self.levels else self.ceiling
+
+    def infer(self, *_: TensorType) -> TensorType:  # noqa: D102
+        require(min(self.shape, default=1) > 0, f"has the shape {list(self.shape)}")
+        require(self.ceiling > 0 and self.levels >= 0, f"has ceiling={self.ceiling} and levels={self.levels}")
+        whole = self.code == "poisson" or self.levels > 0
+        require(whole or not self.integer, "sends integers, and has no levels to round them to")
+        return TensorType(self.shape, stream=True, integer=self.integer)
+
+    def run(self, *inputs: Array) -> Array:  # noqa: D102
+        return inputs[0]
+
+    def encode(self, x: Array, steps: int, first: int = 0) -> Array:
+        """Encode images.
+
+        Parameters
+        ----------
+        x
+            ``(B, *shape)``.
+        steps
+            T.
+        first
+            The index of ``x[0]`` in the data set.
+
+        Returns
+        -------
+        Array
+            The stream ``(T, B, *shape)``.
+        """
+        share = x.astype(np.float64) / self.ceiling
+        if self.code == "poisson":
+            return self._poisson(share, steps, first)
+        if self.levels:
+            share = np.rint(np.clip(share, -1, 1) * self.levels)
+        if self.integer:
+            share = share.astype(np.int32)
+        return np.broadcast_to(share, (steps, *share.shape))
+
+    def _poisson(self, share: Array, steps: int, first: int) -> Array:
+        stream = np.empty((steps, *share.shape), np.int8)
+        for i, image in enumerate(share):
+            generator = np.random.default_rng([self.seed, first + i])
+            fired = generator.random((steps, *self.shape)) < np.abs(image)
+            stream[:, i] = fired * np.sign(image).astype(np.int8)
+        return stream
+
+
+@dataclass(frozen=True, eq=False)
+class Decoder(Process):
+    """Reads the output layer: its accumulated current is the network's answer.
+
+    The stream that it gives out is ``sum over the steps so far of (current + bias)``; on integers the current
+    counts ``2 ** 6`` as in a membrane, in 64 bits. Divided by the number of steps and multiplied by ``unit`` it
+    estimates the network's real output.
+
+    Parameters
+    ----------
+    bias
+        Broadcast against one image's outputs.
+    unit
+        The real output that a 1 in the stream stands for.
+    """
+
+    bias: Array
+    unit: float = 1.0
+
+    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        require_broadcast(self.bias, shapes[0])
+        return shapes[0]
+
+    def infer(self, *inputs: TensorType) -> TensorType:  # noqa: D102
+        output = super().infer(*inputs)
+        require(self.bias.dtype.kind == ("i" if output.integer else "f"), f"its bias does not fit a {output}")
+        return output
+
+    def run(self, *inputs: Array) -> Array:  # noqa: D102
+        current = inputs[0]
+        if current.dtype.kind != "f":
+            current = current.astype(np.int64) << fixed_point.CURRENT_SHIFT
+        return np.cumsum(current + self.bias, axis=0)

@@ -1,0 +1,28 @@
+"""What all processes share."""
+
+from __future__ import annotations
+
+from neurocompile.ir.op import Array, Op, TensorType, require
+
+
+class Process(Op, abstract=True):
+    """An operator of the process dialect."""
+
+    def infer(self, *inputs: TensorType) -> TensorType:
+        """Give the output's type; raise ``GraphError`` where the inputs don't fit."""
+        require(all(t.stream for t in inputs), "a process takes streams, and an input is none")
+        require(len({t.integer for t in inputs}) <= 1, "adds an integer stream to a real one")
+        integer = inputs[0].integer if inputs else False
+        return TensorType(self.output_shape(*(t.shape for t in inputs)), stream=True, integer=integer)
+
+    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Give the output's shape; the inputs' where the operator works element by element."""
+        return shapes[0]
+
+
+def require_broadcast(values: Array, shape: tuple[int, ...]) -> None:
+    """Raise ``GraphError`` unless the values broadcast against one image's."""
+    fits = values.ndim <= len(shape) and all(
+        a in (1, b) for a, b in zip(reversed(values.shape), reversed(shape), strict=False)
+    )
+    require(fits, f"parameters of shape {list(values.shape)} do not fit neurons of {list(shape)}")
