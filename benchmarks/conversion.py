@@ -146,10 +146,11 @@ def main() -> None:
         measure(arguments.measure)
         return
     models = ["digits-mlp"] if arguments.quick else ["digits-mlp", "fashion-cnn", "fashion-resnet"]
+    machine = f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}"
     lines = [
         "# Results",
         "",
-        f"Written by `make bench`: {os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}.",
+        f"Written by `make bench` on {machine}.",
         "Accuracies in percent over the whole test set; loss and agreement after 64 steps.",
         "",
         "## Accuracy against steps",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -71,33 +71,78 @@ class Lower:
         issues = list(_what_does_not_lower(graph))
         if issues:
             raise GraphError.of(issues)
-        nodes: list[Node] = []
+        processes = _Processes(node.name for node in graph.nodes if isinstance(node.op, Input | ReLU | MaxPool))
         paths: dict[str, tuple[Path, ...]] = {}
         rest = _values_at_rest(graph)
         for node in graph.nodes:
             op = node.op
             if isinstance(op, Input):
-                nodes.append(Node(node.name, replace(self.encoder, shape=op.shape)))
+                processes.put(node.name, replace(self.encoder, shape=op.shape), ())
                 unit = np.array([self.encoder.unit])
                 paths[node.name] = _extend(((node.name, ()),), f"{node.name}.unit", ScaleSynapses(unit))
             elif isinstance(op, ReLU):
-                current = _emit(nodes, node.name, paths[node.inputs[0]])
-                neuron = _neuron(rest[node.inputs[0]], self.reset)
-                nodes.append(Node(node.name, neuron, (current,)))
+                current = processes.add_paths(node.name, paths[node.inputs[0]])
+                processes.put(node.name, _neuron(rest[node.inputs[0]], self.reset), (current,))
                 paths[node.name] = ((node.name, ()),)
             elif isinstance(op, MaxPool):
-                current = _emit(nodes, node.name, paths[node.inputs[0]], direct=True)
-                nodes.append(Node(node.name, SpikeMaxPool(op.kernel, op.stride, op.padding), (current,)))
+                current = processes.add_paths(node.name, paths[node.inputs[0]], direct=True)
+                processes.put(node.name, SpikeMaxPool(op.kernel, op.stride, op.padding), (current,))
                 paths[node.name] = ((node.name, ()),)
             elif isinstance(op, Add):
                 paths[node.name] = tuple(path for name in node.inputs for path in paths[name])
             else:
                 paths[node.name] = _through(node, paths[node.inputs[0]])
         (output,) = graph.outputs
-        decoder = "decoder" if "decoder" not in graph else f"{output}.decoder"
-        current = _emit(nodes, decoder, paths[output])
-        nodes.append(Node(decoder, Decoder(_compact(rest[output])), (current,)))
-        return Graph.of(nodes, (decoder,))
+        current = processes.add_paths("decoder", paths[output])
+        decoder = processes.add("decoder", Decoder(_compact(rest[output])), (current,))
+        return Graph.of(processes.nodes, (decoder,))
+
+
+class _Processes:
+    """The nodes of the new graph, each with a name of its own.
+
+    Parameters
+    ----------
+    reserved
+        The names of layers that become processes: these keep them.
+    """
+
+    def __init__(self, reserved: Iterable[str]) -> None:
+        self.nodes: list[Node] = []
+        self._taken = set(reserved)
+
+    def put(self, name: str, op: Op, inputs: tuple[str, ...]) -> None:
+        """Add a node under a reserved name."""
+        self.nodes.append(Node(name, op, inputs))
+
+    def add(self, name: str, op: Op, inputs: tuple[str, ...]) -> str:
+        """Add a node under this name, or one like it if it is taken, and give the name."""
+        while name in self._taken:
+            name += "'"
+        self._taken.add(name)
+        self.nodes.append(Node(name, op, inputs))
+        return name
+
+    def add_paths(self, reader: str, paths: Sequence[Path], direct: bool = False) -> str:
+        """Add the synapses of paths and their sum, and give the name of the current.
+
+        Parameters
+        ----------
+        reader
+            The process that receives the current.
+        direct
+            Whether the reader takes a source's spikes without synapses between.
+        """
+        ends = []
+        for source, chain in paths:
+            steps = chain
+            if not any(isinstance(op, Synapses) for _, op in chain) and not (direct and len(paths) == 1):
+                steps = (*chain, (f"{reader}.from.{source}", ScaleSynapses(np.ones(1))))
+            end = source
+            for name, op in steps:
+                end = self.add(f"{name}.to.{reader}" if name in self._taken else name, op, (end,))
+            ends.append(end)
+        return ends[0] if len(ends) == 1 else self.add(f"{reader}.current", CurrentSum(), tuple(ends))
 
 
 def _what_does_not_lower(graph: Graph) -> list[Issue]:
@@ -193,35 +238,3 @@ def _scale_before(op: Synapses, scale: Array) -> Array:
         weight: Array = op.weight * np.repeat(scale, len(op.weight) // len(scale))
         return weight
     return scale_inputs(op.weight, scale, op.groups if isinstance(op, ConvSynapses) else 1)
-
-
-def _emit(nodes: list[Node], reader: str, paths: Sequence[Path], direct: bool = False) -> str:
-    """Add the paths' synapses and their sum to the nodes, and give the name of the current.
-
-    Parameters
-    ----------
-    reader
-        The process that receives the current.
-    direct
-        Whether the reader takes a source's spikes without synapses between.
-    """
-    taken = {node.name for node in nodes}
-    ends = []
-    for source, chain in paths:
-        steps = chain
-        if not any(isinstance(op, Synapses) for _, op in chain) and not (direct and len(paths) == 1):
-            steps = (*chain, (f"{reader}.from.{source}", ScaleSynapses(np.ones(1))))
-        end = source
-        for name, op in steps:
-            unique = name if name not in taken else f"{name}.to.{reader}"
-            while unique in taken:
-                unique += "'"
-            taken.add(unique)
-            nodes.append(Node(unique, op, (end,)))
-            end = unique
-        ends.append(end)
-    if len(ends) == 1:
-        return ends[0]
-    name = f"{reader}.current"
-    nodes.append(Node(name, CurrentSum(), tuple(ends)))
-    return name

@@ -175,7 +175,7 @@ def test_max_pool_takes_spikes_as_they_are() -> None:
 
 def test_decoder_avoids_a_name_that_is_taken() -> None:
     graph = Graph((Node("x", Input((2,))), Node("decoder", ReLU(), ("x",))), ("decoder",))
-    assert LOWER(graph).outputs == ("decoder.decoder",)
+    assert LOWER(graph).outputs == ("decoder'",)
 
 
 def test_input_that_is_the_output() -> None:
@@ -208,3 +208,19 @@ def test_names_a_layer_that_has_no_spiking_form() -> None:
     norm = BatchNorm(np.ones(1), np.zeros(1), np.zeros(1), np.ones(1))
     with pytest.raises(GraphError, match=r"node 'batchnorm1' \(BatchNorm\): has no spiking form"):
         LOWER(chain((1,), norm))
+
+
+def test_names_of_the_model_may_look_like_those_that_lowering_makes() -> None:
+    weight, bias = np.eye(2), np.zeros(2)
+    graph = Graph.of(
+        [
+            Node("x", Input((2,))),
+            Node("decoder", Linear(weight, bias), ("x",)),
+            Node("relu.current", ReLU(), ("decoder",)),
+            Node("sum", Add(), ("x", "relu.current")),
+            Node("relu", ReLU(), ("sum",)),
+        ],
+        ["relu"],
+    )
+    lowered = Lower(Encoder((2,)))(graph)
+    assert {type(lowered[name].op) for name in ("relu", "relu.current")} == {IntegrateAndFire}
