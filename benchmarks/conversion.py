@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ class Run:
     peak_mb: float
 
 
+@cache
 def run(model: str, *options: str) -> Run:
-    """Run ``neurocompile models/MODEL.onnx --json`` with options."""
+    """Run ``neurocompile models/MODEL.onnx --json`` with options; the same run only once."""
     command = [str(COMMAND), f"models/{model}.onnx", "--json", *options]
     began = time.perf_counter()
     # A process of its own measures the peak of this command and not that of earlier ones.
