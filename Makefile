@@ -37,11 +37,11 @@ $(VENV)/installed: pyproject.toml
 # The tests need PyTorch. Where pip would bring gigabytes of CUDA along, its CPU build comes from PyTorch's own index.
 $(VENV)/installed-dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	@if $(BIN)/pip install --dry-run "$(TORCH)" | grep -q nvidia; then \
-		echo "installing the CPU build of $(TORCH)"; \
-		$(BIN)/pip install --index-url $(TORCH_CPU_INDEX) "$(TORCH)"; \
-	else \
-		$(BIN)/pip install "$(TORCH)"; \
-	fi
+	$(BIN)/pip install --upgrade "pip>=23.2"
+	@plan=$$($(BIN)/pip install --dry-run "$(TORCH)") || exit 1; \
+	case "$$plan" in \
+		*nvidia*) $(BIN)/pip install --index-url $(TORCH_CPU_INDEX) "$(TORCH)" ;; \
+		*) $(BIN)/pip install "$(TORCH)" ;; \
+	esac
 	$(BIN)/pip install --editable ".[torch,dev]"
 	touch $@

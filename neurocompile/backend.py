@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import ClassVar, Protocol
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 
@@ -39,15 +39,31 @@ class Activity:
     events: int
     synaptic_operations: int
 
+    def __add__(self, other: Activity) -> Activity:
+        return Activity(self.events + other.events, self.synaptic_operations + other.synaptic_operations)
 
-def measure_activity(graph: Graph, spikes: Mapping[str, Array]) -> dict[str, Activity]:
-    """Count the events of recorded streams ``(B, T, *shape)`` and the synapses that they drove."""
+
+def measure_activity(graph: Graph, events: Mapping[str, Array]) -> dict[str, Activity]:
+    """Count events and the synapses that they drove.
+
+    Parameters
+    ----------
+    graph
+        Of processes.
+    events
+        For each source how many each of its values had, in its shape.
+    """
     synapses = fan_out(graph)
-    activity = {}
-    for name, stream in spikes.items():
-        events = np.count_nonzero(stream, axis=(0, 1))
-        activity[name] = Activity(int(events.sum()), int((events * synapses.get(name, 0)).sum()))
-    return activity
+    return {
+        name: Activity(int(count.sum()), int((count * synapses.get(name, 0)).sum()))
+        for name, count in events.items()
+    }
+
+
+def total_activity(parts: Sequence[Mapping[str, Activity]]) -> dict[str, Activity]:
+    """Add up the activity of several runs of one graph."""
+    first, *rest = parts
+    return {name: sum((part[name] for part in rest), start=first[name]) for name in first}
 
 
 @dataclass(frozen=True)
@@ -81,8 +97,24 @@ class Result:
 class Executable(Protocol):
     """A graph of processes, ready to run on a target."""
 
-    def run(self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent) -> Result:
-        """Run images ``(B, *shape)`` for a number of steps; ``probes`` name the processes to record."""
+    def run(
+        self, x: Array, *, steps: int, probes: Sequence[str] = (), first: int = 0, progress: Progress = silent
+    ) -> Result:
+        """Run images.
+
+        Parameters
+        ----------
+        x
+            ``(B, *shape)``.
+        steps
+            T.
+        probes
+            The processes to record.
+        first
+            The index of ``x[0]`` in the data set: Poisson spikes depend on it, and on nothing else.
+        progress
+            Told of the images that are done.
+        """
 
     def close(self) -> None:
         """Give back what it holds. No run is possible afterwards."""
@@ -93,11 +125,39 @@ class Backend(Protocol):
 
     name: ClassVar[str]
 
+    precision: ClassVar[Literal["float", "int8"]]
+    """What the target is for: the command line's default."""
+
     def check(self, graph: Graph) -> Sequence[Issue]:
         """Tell every reason why this target can't take the graph."""
 
     def compile(self, graph: Graph, progress: Progress = silent) -> Executable:
         """Make the graph ready to run; raise ``BackendError`` if the target can't be had."""
+
+
+def run_in_parts(
+    executable: Executable,
+    x: Array,
+    part: int,
+    *,
+    steps: int,
+    probes: Sequence[str] = (),
+    progress: Progress = silent,
+) -> Iterator[tuple[int, Result]]:
+    """Run so many images at a time, which bounds the memory; the results do not depend on how many.
+
+    Yields
+    ------
+    int, Result
+        The index of the part's first image, and what the part gave.
+    """
+    for start in range(0, len(x), part):
+        images = x[start : start + part]
+
+        def on_progress(doing: str, done: int, _: int, start: int = start) -> None:
+            progress(doing, start + done, len(x))
+
+        yield start, executable.run(images, steps=steps, probes=probes, first=start, progress=on_progress)
 
 
 def names() -> list[str]:

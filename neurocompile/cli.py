@@ -33,7 +33,7 @@ from neurocompile.ir.archive import write_npz
 from neurocompile.network import load
 from neurocompile.options import Options
 from neurocompile.report import document, terminal
-from neurocompile.report.deployed import DeployedRun
+from neurocompile.report.deployed import Comparison, Ran
 from neurocompile.report.progress import ProgressDisplay
 
 MISMATCH = 1
@@ -158,8 +158,7 @@ def compile_command(
         Show the traceback of an error.
     """
     del debug
-    chosen = precision or ("float" if target == "numpy" else "int8")
-    backend.find(target)
+    chosen = precision or backend.find(target).precision
     options = Options(
         steps=steps,
         reset=reset,
@@ -177,23 +176,22 @@ def compile_command(
         data_file = _data_file(model, data)
         _check_output(output, model, data_file)
         found = Data.read(data_file)
-        found.check(trained.entry.shape, trained.classes)
+        found.check(trained.entry.shape, trained.entry.dtype, trained.classes)
         network = compile_network(trained, found.x_calibration, options, progress=progress)
-        # First what can fail at once: the file to write, and the target's runtime and limits.
+        # First what can fail soon: the file to write, and the target with its runtime and limits.
         if output is not None:
             network.save(output)
-        with network.deploy(target, progress) as deployment:
-            evaluation = network.evaluate(found.x_test, found.y_test, progress=progress)
+        with network.deploy(target, progress) as deployment, network.deploy("numpy") as reference:
             sample = found.x_test[:samples]
-            result = deployment.run(sample, progress=progress)
-        reference = network.deploy("numpy").run(sample)
-        deployed = DeployedRun.compare(target, result, reference)
+            parts = deployment.run_in_parts(sample, progress=progress)
+            deployed = Comparison.of(target, parts, reference.run_in_parts(sample))
+        evaluation = network.evaluate(found.x_test, found.y_test, progress=progress)
     with _standard_output() as console:
         if json_:
             print(json.dumps(document.compiled(str(model), network, evaluation, deployed)))
         else:
             terminal.print_compiled(console, network, evaluation, deployed)
-    return MISMATCH if deployed.spike_mismatches else 0
+    return 0 if deployed.equal else MISMATCH
 
 
 @app.command(name="run")
@@ -230,10 +228,13 @@ def run_command(
     _check_output(output, deployment, input)
     x = read_images(input)
     with ProgressDisplay(_Console(stderr=True)) as progress, network.deploy(chosen, progress) as deployed:
-        result = deployed.run(x, progress=progress)
-    if output is not None:
-        spikes = {f"spikes/{name}": stream for name, stream in result.spikes.items()}
-        write_npz(output, {"decisions": result.decisions[:, -1], "potentials": result.potentials, **spikes})
+        if output is None:
+            result = Ran.of(deployed.run_in_parts(x, progress=progress))
+        else:
+            whole = deployed.run(x, progress=progress)
+            result = Ran.of([whole])
+            spikes = {f"spikes/{name}": stream for name, stream in whole.spikes.items()}
+            write_npz(output, {"decisions": result.decisions, "potentials": whole.potentials, **spikes})
     steps = network.options.steps
     with _standard_output() as console:
         if json_:

@@ -57,7 +57,7 @@ def compile(
     progress("compiling", 0, 4)
     trained = model if isinstance(model, Model) else Model.read(model)
     calibration = np.asarray(calibration)
-    issues = image_issues(calibration, trained.entry.shape, "calibration")
+    issues = image_issues(calibration, trained.entry.shape, "calibration", trained.entry.dtype)
     if issues:
         raise DataError.of(issues)
     probe = calibration[:_PROBES]
@@ -90,4 +90,4 @@ def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
         ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
     if options.encoder == "poisson":
         levels = 0
-    return Encoder(entry.shape, options.encoder, ceiling, levels, options.seed)
+    return Encoder(entry.shape, options.encoder, ceiling, levels, options.seed, dtype=entry.dtype)

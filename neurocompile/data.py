@@ -13,6 +13,9 @@ from neurocompile.ir import Array
 
 _KEYS = ("x_calibration", "x_test", "y_test")
 
+_MOST_CLIPPED = 0.05
+"""Of an input's values: a few may be larger than any in calibration, many are on another scale."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -50,7 +53,7 @@ class Data:
             )
         return cls(*(loaded[key] for key in _KEYS))
 
-    def check(self, shape: tuple[int, ...], classes: int) -> None:
+    def check(self, shape: tuple[int, ...], dtype: str, classes: int) -> None:
         """Compare all arrays with what the network takes and gives.
 
         Raises
@@ -58,9 +61,8 @@ class Data:
         DataError
             With every problem found.
         """
-        issues = image_issues(self.x_calibration, shape, "x_calibration") + image_issues(
-            self.x_test, shape, "x_test"
-        )
+        issues = image_issues(self.x_calibration, shape, "x_calibration", dtype)
+        issues += image_issues(self.x_test, shape, "x_test", dtype)
         if self.x_test.ndim:
             issues += label_issues(self.y_test, len(self.x_test), classes)
         if issues:
@@ -106,8 +108,8 @@ def _invalid(path: Path, why: str) -> DataError:
     )
 
 
-def image_issues(x: Array, shape: tuple[int, ...], name: str) -> list[Issue]:
-    """List what is wrong with images ``(N, *shape)``."""
+def image_issues(x: Array, shape: tuple[int, ...], name: str, dtype: str) -> list[Issue]:
+    """List what is wrong with images ``(N, *shape)`` for a model that declares a type."""
     if x.dtype.kind not in "fiub":
         return [Issue(f"{name} holds {x.dtype}, not numbers", remedy="save the images as float32 or uint8")]
     if x.ndim == 0 or x.shape[1:] != shape or not len(x):
@@ -118,7 +120,19 @@ def image_issues(x: Array, shape: tuple[int, ...], name: str) -> list[Issue]:
     if x.dtype.kind == "f" and not np.isfinite(x).all():
         bad = int(np.count_nonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1)))
         return [Issue(f"{name} has NaN or infinite values in {bad} images", remedy="leave these images out")]
+    if dtype == "uint8" and x.dtype != np.uint8 and not np.array_equal(x, np.clip(np.rint(x), 0, 255)):
+        problem = f"{name} goes from {x.min():g} to {x.max():g}; the network takes whole numbers from 0 to 255"
+        return [Issue(problem, remedy="give the images unscaled: the network scales them itself")]
     return []
+
+
+def range_issues(x: Array, ceiling: float) -> list[Issue]:
+    """List what is wrong with images whose values the encoder would clip."""
+    beyond = float(np.mean(np.abs(x.astype(np.float64)) > ceiling))
+    if beyond <= _MOST_CLIPPED:
+        return []
+    problem = f"{100 * beyond:.0f} % of the values are beyond {ceiling:g}, the largest of the calibration images"
+    return [Issue(problem, remedy="scale the images as those that the network was calibrated on")]
 
 
 def label_issues(y: Array, images: int, classes: int) -> list[Issue]:

@@ -77,7 +77,7 @@ class ModelError(NeurocompileError):
 
 
 class DataError(NeurocompileError):
-    """The data do not fit the model or the task."""
+    """Data or options do not fit the model or the task."""
 
 
 class GraphError(NeurocompileError):

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurocompile.backend import Activity, Executable, Progress, Result, silent
+from neurocompile.backend import Activity, Executable, Progress, Result, run_in_parts, silent, total_activity
 from neurocompile.ir import Array
+
+_PART = 2_000
+"""Images at a time."""
 
 
 @dataclass(frozen=True)
@@ -102,17 +105,22 @@ def evaluate(
     progress
         Told of each chunk of images.
     """
-    result = executable.run(x, steps=steps, progress=progress)
-    decisions = result.decisions
+    decisions = np.empty((len(x), steps), np.int64)
+    activity, seconds = [], 0.0
+    # What the outputs have accumulated is only needed until it is decided on.
+    for start, result in run_in_parts(executable, x, _PART, steps=steps, progress=progress):
+        decisions[start : start + _PART] = result.decisions
+        activity.append(result.activity)
+        seconds += result.seconds
     ann_decisions = None if ann is None else np.argmax(ann.reshape(len(ann), -1), axis=1)
     return Evaluation(
         images=len(x),
         ann_accuracy=None if ann_decisions is None else float(np.mean(ann_decisions == y)),
         accuracy_by_step=np.mean(decisions == y[:, None], axis=0),
         agreement=None if ann_decisions is None else float(np.mean(decisions[:, -1] == ann_decisions)),
-        activity=result.activity,
+        activity=total_activity(activity),
         neurons=neurons,
-        seconds=result.seconds,
+        seconds=seconds,
     )
 
 

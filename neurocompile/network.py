@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from neurocompile.backend import Executable, Progress, Result, compile_for, silent
+from neurocompile.backend import Executable, Progress, Result, compile_for, run_in_parts, silent
 from neurocompile.calibration.ceilings import Calibration
-from neurocompile.data import image_issues, label_issues
+from neurocompile.data import image_issues, label_issues, range_issues
 from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
 from neurocompile.evaluate import Evaluation, evaluate
 from neurocompile.frontends.onnx_reference import OnnxReference
@@ -26,6 +26,11 @@ from neurocompile.options import Options, steps_issues
 
 _FORMAT = "neurocompile deployment"
 _SCHEMA = 1
+
+_PART = 256
+_PART_RECORDED = 512 << 20
+_MOST_RECORDED = 4 << 30
+"""Spikes that are recorded at once, at one byte each."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,19 @@ class Network:
             if isinstance(node.op, IntegrateAndFire)
         }
 
+    def input_issues(self, x: Array) -> list[Issue]:
+        """List what is wrong with images, as the network takes them."""
+        encoder = self.graph.inputs[0].op
+        assert isinstance(encoder, Encoder)
+        return image_issues(x, self.shape, "x", encoder.dtype) or range_issues(x, encoder.ceiling)
+
+    def estimate(self, result: Result) -> Array:
+        """Estimate the original network's outputs ``(N, outputs)`` from what a run accumulated."""
+        decoder = self.graph[self.graph.outputs[0]].op
+        assert isinstance(decoder, Decoder)
+        estimate: Array = result.potentials[:, -1] * (decoder.unit / result.potentials.shape[1])
+        return estimate
+
     def evaluate(self, x: Array, y: Array, *, steps: int | None = None, progress: Progress = silent) -> Evaluation:
         """Measure the network in the NumPy simulator.
 
@@ -85,7 +103,7 @@ class Network:
         x, y = np.asarray(x), np.asarray(y)
         steps = self.options.steps if steps is None else steps
         # Labels are counted against the images, so these have to be right first.
-        _require(image_issues(x, self.shape, "x") or label_issues(y, len(x), self.classes), steps)
+        _require(self.input_issues(x) or label_issues(y, len(x), self.classes), steps)
         ann = None if self.reference is None else self.reference.run(x)
         executable = compile_for("numpy", self.graph)
         return evaluate(
@@ -167,7 +185,7 @@ class Deployment:
         """
         x = np.asarray(x)
         steps = self.network.options.steps if steps is None else steps
-        _require(image_issues(x, self.network.shape, "x"), steps)
+        _require(self.network.input_issues(x), steps)
         names = tuple(self.network.neurons) if probes is None else tuple(probes)
         recordable = [node.name for node in self.network.graph.nodes if isinstance(node.op, Source)]
         unknown = [name for name in names if name not in recordable]
@@ -176,7 +194,30 @@ class Deployment:
                 f"there are no spikes of {', '.join(unknown)} to record",
                 remedy=f"probe some of {', '.join(recordable)}",
             )
+        recorded = len(x) * steps * sum(int(np.prod(self.network.graph.types[name].shape)) for name in names)
+        if recorded > _MOST_RECORDED:
+            raise DataError(
+                f"the spikes of {len(x)} images over {steps} steps take {recorded / 1e9:.1f} GB",
+                remedy="run fewer images at a time, or probe fewer layers",
+            )
         return self.executable.run(x, steps=steps, probes=names, progress=progress)
+
+    def run_in_parts(self, x: Array, *, progress: Progress = silent) -> Iterator[Result]:
+        """Run images as compiled, with the spikes of all layers, so many at a time that these fit into memory.
+
+        Parameters
+        ----------
+        x
+            ``(N, *shape)``.
+        progress
+            Told of the images that are done.
+        """
+        x, steps = np.asarray(x), self.network.options.steps
+        _require(self.network.input_issues(x), steps)
+        neurons = self.network.neurons
+        part = max(1, min(_PART, _PART_RECORDED // (steps * sum(neurons.values()) + 1)))
+        parts = run_in_parts(self.executable, x, part, steps=steps, probes=tuple(neurons), progress=progress)
+        return (result for _, result in parts)
 
     def close(self) -> None:
         """Give back what the target holds."""

@@ -9,12 +9,10 @@ from typing import Any, Literal, get_args
 
 from neurocompile.calibration.ceilings import Calibration, Granularity, Statistic
 from neurocompile.errors import DataError, Issue
-from neurocompile.ir.processes import EncoderCode, Reset
+from neurocompile.ir.processes import MOST_STEPS, EncoderCode, Reset
 
 Precision = Literal["float", "int8"]
 Decoding = Literal["membrane", "count"]
-
-_MOST_STEPS = 4096
 
 
 @dataclass(frozen=True)
@@ -88,9 +86,9 @@ class Options:
 
 def steps_issues(steps: int) -> Iterator[Issue]:
     """List what is wrong with a number of time steps."""
-    if not _is_whole(steps) or not 1 <= steps <= _MOST_STEPS:
-        remedy = f"choose a whole number from 1 to {_MOST_STEPS}"
-        yield Issue(f"steps={steps} is not in 1 to {_MOST_STEPS}", remedy=remedy)
+    if not _is_whole(steps) or not 1 <= steps <= MOST_STEPS:
+        remedy = f"choose a whole number from 1 to {MOST_STEPS}"
+        yield Issue(f"steps={steps} is not in 1 to {MOST_STEPS}", remedy=remedy)
 
 
 def _choice_issues(name: str, value: Any, choices: Any) -> Iterator[Issue]:

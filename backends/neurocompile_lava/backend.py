@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from neurocompile.backend import Activity, Progress, Result, measure_activity, silent
+from neurocompile.backend import Progress, Result, measure_activity, silent, total_activity
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Encoder
@@ -26,13 +26,14 @@ _BATCH = 64
 
 _START_SECONDS = 300.0
 _STEP_SECONDS = 2.0
-"""What a run may take at most, per step; some hundred times what it takes on an idle machine."""
+"""What a run may take at most to start, and for each step: far more than it does even on a busy machine."""
 
 
 class LavaBackend:
     """Takes graphs with reset by subtraction (our neurons) or to zero (Lava's own), real or integer."""
 
     name: ClassVar[str] = "lava"
+    precision: ClassVar[Literal["float", "int8"]] = "int8"
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102
         return list(plan.issues(graph))
@@ -59,20 +60,24 @@ class LavaExecutable:
         self._plan = plan.plan(graph)
 
     def run(  # noqa: D102
-        self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent
+        self, x: Array, *, steps: int, probes: Sequence[str] = (), first: int = 0, progress: Progress = silent
     ) -> Result:
         unknown = [name for name in probes if name not in self._plan.neurons]
         if unknown:
             raise BackendError(
                 f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {list(self._plan.neurons)}"
             )
-        batches = [
-            self._run_batch(x[first : first + _BATCH], first, steps, len(x), probes, progress)
-            for first in range(0, len(x), _BATCH)
-        ]
+        batches = []
+        for start in range(0, len(x), _BATCH):
+
+            def on_progress(doing: str, done: int, total: int, start: int = start) -> None:
+                progress(doing, start + done * min(_BATCH, len(x) - start) // total, len(x))
+
+            part = x[start : start + _BATCH]
+            batches.append(self._run_batch(part, first + start, steps, probes, on_progress))
         return Result(
             np.concatenate([b.potentials for b in batches]),
-            {name: _total([b.activity[name] for b in batches]) for name in batches[0].activity},
+            total_activity([b.activity for b in batches]),
             {name: np.concatenate([b.spikes[name] for b in batches]) for name in probes},
             sum(b.seconds for b in batches),
         )
@@ -80,9 +85,7 @@ class LavaExecutable:
     def close(self) -> None:  # noqa: D102
         pass
 
-    def _run_batch(
-        self, x: Array, first: int, steps: int, images: int, probes: Sequence[str], progress: Progress
-    ) -> Result:
+    def _run_batch(self, x: Array, first: int, steps: int, probes: Sequence[str], progress: Progress) -> Result:
         (entry,) = self._graph.inputs
         assert isinstance(entry.op, Encoder)
         stream = entry.op.encode(x, steps, first)
@@ -93,7 +96,7 @@ class LavaExecutable:
             nonlocal seconds
             match event:
                 case {"event": "progress", "done": int(done), "total": int(total)}:
-                    progress("running on Lava", first * total + done * len(x), images * total)
+                    progress("running on Lava", done, total)
                 case {"event": "done", "seconds": float(taken)}:
                     seconds = taken
 
@@ -113,12 +116,9 @@ class LavaExecutable:
             potentials = _read(folder, "potentials")
             sent = {name: _read(folder, file) for name, file in self._plan.records.items()}
         sent[entry.name] = np.moveaxis(stream, 0, 1)
-        activity = measure_activity(self._graph, sent)
+        events = {name: np.count_nonzero(stream, axis=(0, 1)) for name, stream in sent.items()}
+        activity = measure_activity(self._graph, events)
         return Result(potentials, activity, {name: sent[name] for name in probes}, seconds)
-
-
-def _total(parts: Sequence[Activity]) -> Activity:
-    return Activity(sum(p.events for p in parts), sum(p.synaptic_operations for p in parts))
 
 
 def _read(folder: Path, name: str) -> Array:

@@ -38,7 +38,7 @@ from neurocompile.ir.processes import (
 from neurocompile_lava.worker.job import PLAN_VERSION
 
 MOST_PROCESSES = 32
-"""Each is a process of the operating system: 128 take 22 s to start and 7 GB, 256 never start."""
+"""Each is a process of the operating system: a hundred of them start slowly, and some hundred never."""
 
 
 @dataclass(frozen=True)

@@ -78,10 +78,10 @@ def run_worker(argv: Sequence[str], *, timeout: float, on_event: Callable[[dict[
         ) from failure
     if code is None:
         problem = f"the Lava worker did not end within {timeout:g} s"
-        remedy = "allow more time, or give it fewer inputs or steps"
+        remedy = "run fewer images or steps, or on a machine that is less busy"
     elif code == -signal.SIGKILL:
         problem = f"the Lava worker {ending(code)}, perhaps for want of memory"
-        remedy = "give it fewer inputs at a time"
+        remedy = "free memory, or run fewer images or steps"
     elif code:
         problem = f"the Lava worker {ending(code)}"
         remedy = "look at the worker's output with --debug"

@@ -7,20 +7,19 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from neurocompile.backend import Activity, Progress, Result, silent
+from neurocompile.backend import Progress, Result, measure_activity, silent
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph, run
-from neurocompile.ir.fan_out import fan_out
 from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Encoder
 
-_CHUNK_BYTES = 48 << 20
-"""Memory of one chunk's largest current: a chunk has as many images as fit, at least one."""
+_CURRENT_BYTES = 128 << 20
+"""Memory of the largest currents of all chunks at once: a chunk has as many images as fit, at least one."""
 
 _MOST_IMAGES = 64
 """Of a chunk, so that progress is seen and cores share the work."""
@@ -30,6 +29,7 @@ class NumpyBackend:
     """Takes every graph of processes."""
 
     name: ClassVar[str] = "numpy"
+    precision: ClassVar[Literal["float", "int8"]] = "float"
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102, ARG002
         return ()
@@ -40,7 +40,7 @@ class NumpyBackend:
 
 @dataclass(frozen=True)
 class _Chunk:
-    first: int
+    start: int
     potentials: Array
     events: Mapping[str, Array]
     spikes: Mapping[str, Array]
@@ -59,14 +59,13 @@ class NumpyExecutable:
 
     def __init__(self, graph: Graph, threads: int | None = None) -> None:
         self._graph = graph
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or _cores()
         (self._entry,) = graph.inputs
         (self._decoder,) = graph.outputs
         self._sources = [node.name for node in graph.nodes if isinstance(node.op, Source)]
-        self._fan_out = fan_out(graph)
 
     def run(  # noqa: D102
-        self, x: Array, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent
+        self, x: Array, *, steps: int, probes: Sequence[str] = (), first: int = 0, progress: Progress = silent
     ) -> Result:
         unknown = [name for name in probes if name not in self._graph]
         if unknown:
@@ -77,8 +76,8 @@ class NumpyExecutable:
         potentials = np.empty((len(x), steps, *outputs), np.int64 if integer else np.float64)
         events = {name: np.zeros(self._graph.types[name].shape, np.int64) for name in self._sources}
         spikes: dict[str, Array] = {}
-        for chunk in self._chunks(x, steps, probes, progress):
-            images = slice(chunk.first, chunk.first + len(chunk.potentials))
+        for chunk in self._chunks(x, steps, probes, first, progress):
+            images = slice(chunk.start, chunk.start + len(chunk.potentials))
             potentials[images] = chunk.potentials
             for name, count in chunk.events.items():
                 events[name] += count
@@ -86,16 +85,15 @@ class NumpyExecutable:
                 if name not in spikes:
                     spikes[name] = np.empty((len(x), *stream.shape[1:]), stream.dtype)
                 spikes[name][images] = stream
-        activity = {
-            name: Activity(int(count.sum()), int((count * self._fan_out.get(name, 0)).sum()))
-            for name, count in events.items()
-        }
+        activity = measure_activity(self._graph, events)
         return Result(potentials, activity, spikes, time.perf_counter() - began)
 
     def close(self) -> None:  # noqa: D102
         pass
 
-    def _chunks(self, x: Array, steps: int, probes: Sequence[str], progress: Progress) -> Iterator[_Chunk]:
+    def _chunks(
+        self, x: Array, steps: int, probes: Sequence[str], first: int, progress: Progress
+    ) -> Iterator[_Chunk]:
         size = self._chunk_size(steps)
         starts = iter(range(0, len(x), size))
         waiting: set[Future[_Chunk]] = set()
@@ -106,7 +104,8 @@ class NumpyExecutable:
                 while True:
                     # No more are begun than can be taken in, or results would pile up.
                     for start in starts:
-                        waiting.add(pool.submit(self._run_chunk, x[start : start + size], start, steps, probes))
+                        part = x[start : start + size]
+                        waiting.add(pool.submit(self._run_chunk, part, start, first + start, steps, probes))
                         if len(waiting) > self._threads:
                             break
                     if not waiting:
@@ -121,17 +120,24 @@ class NumpyExecutable:
                 pool.shutdown(cancel_futures=True)
 
     def _chunk_size(self, steps: int) -> int:
-        largest = max(int(np.prod(t.shape)) for t in self._graph.types.values())
-        return max(1, min(_MOST_IMAGES, _CHUNK_BYTES // (largest * steps * 4)))
+        largest = max(int(np.prod(t.shape)) * (4 if t.integer else 8) for t in self._graph.types.values())
+        return max(1, min(_MOST_IMAGES, _CURRENT_BYTES // (largest * steps * self._threads)))
 
-    def _run_chunk(self, x: Array, first: int, steps: int, probes: Sequence[str]) -> _Chunk:
+    def _run_chunk(self, x: Array, start: int, first: int, steps: int, probes: Sequence[str]) -> _Chunk:
         encoder = self._entry.op
         assert isinstance(encoder, Encoder)
         stream = encoder.encode(x, steps, first)
         values = run(self._graph, {self._entry.name: stream}, keep=[self._decoder, *self._sources, *probes])
         return _Chunk(
-            first,
+            start,
             np.moveaxis(values[self._decoder], 0, 1),
             {name: np.count_nonzero(values[name], axis=(0, 1)) for name in self._sources},
             {name: np.moveaxis(values[name], 0, 1) for name in probes},
         )
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows can't tell which cores a process may use
+        return os.cpu_count() or 1

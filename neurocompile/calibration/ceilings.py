@@ -64,7 +64,7 @@ class Calibration:
                 kept = self._kept(rows.shape[1] * len(x) // len(values[name]))
                 if name in largest:
                     rows = np.concatenate([largest[name], rows], axis=1)
-                # Only values that may still be among the largest are kept: memory does not grow with the images.
+                # Only values that may still be among the largest are kept.
                 kept = min(kept, rows.shape[1])
                 largest[name] = np.partition(rows, rows.shape[1] - kept, axis=1)[:, -kept:]
         return {name: _floored(rows.min(axis=1)) for name, rows in largest.items()}

@@ -20,7 +20,11 @@ from neurocompile.ir.layers import Input
 
 _OLDEST_OPSET = 11
 
-_INPUT_TYPES = ("float32", "float64", "uint8")
+_INPUT_TYPES: dict[int, str] = {
+    onnx.TensorProto.FLOAT: "float32",
+    onnx.TensorProto.DOUBLE: "float64",
+    onnx.TensorProto.UINT8: "uint8",
+}
 
 _FOLDED = frozenset(
     [
@@ -76,7 +80,7 @@ def read(path: str | os.PathLike[str]) -> Graph:
 
 def _load(path: Path) -> onnx.ModelProto:
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, format="protobuf")
         onnx.checker.check_model(model)
     except OSError as error:
         raise ModelError(f"can't read {path}: {error.strerror or error}", remedy="check the path") from error
@@ -151,9 +155,11 @@ class _Importer:
         if len(dims) < 2 or any(not d or d < 0 for d in dims[1:]):
             problem = f"has the shape {[d or '?' for d in dims]}: only the first axis, the batch, may be open"
             return [Issue(problem, value.name, "input", "export the model with a fixed size of image")]
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
-        if dtype not in _INPUT_TYPES:
-            problem = f"holds {dtype}; read are {', '.join(_INPUT_TYPES)}"
+        dtype = _INPUT_TYPES.get(tensor.elem_type)
+        if dtype is None:
+            known = onnx.TensorProto.DataType.values()
+            given = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type in known else "no type"
+            problem = f"holds {given.lower()}; read are {', '.join(_INPUT_TYPES.values())}"
             return [Issue(problem, value.name, "input", "export the model with a float32 or uint8 input")]
         self._unknown.discard(value.name)
         self._batch = dims[0] or None
@@ -269,5 +275,8 @@ def _depends_on_batch(name: str, proto: onnx.NodeProto) -> ModelError:
 
 def _unsupported(name: str, proto: onnx.NodeProto) -> ModelError:
     op = f"{proto.domain}.{proto.op_type}" if proto.domain else proto.op_type
-    supported = ", ".join(sorted(IMPORTERS))
-    return ModelError("has no spiking form yet", name, op, f"export the model without it; supported: {supported}")
+    if proto.op_type in ("Softmax", "LogSoftmax", "ArgMax"):
+        remedy = "export the class scores that go into it: the decision is the same"
+    else:
+        remedy = f"export the model without it; supported: {', '.join(sorted(IMPORTERS))}"
+    return ModelError("has no spiking form yet", name, op, remedy)

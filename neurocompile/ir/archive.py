@@ -19,6 +19,12 @@ from neurocompile.ir.op import Array
 
 _DOCUMENT = "document.json"
 _DIGESTS = "digests.json"
+_MOST_EXPANSION = 100
+"""Weights hardly compress: a small file that unpacks to far more was made to fill the memory."""
+
+_SMALL = 64 << 20
+"""Bytes that may be unpacked in any case."""
+
 _DATE = (1980, 1, 1, 0, 0, 0)
 """A fixed date in every entry, so that equal contents make equal files."""
 
@@ -87,6 +93,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > max(_MOST_EXPANSION * path.stat().st_size, _SMALL):
+                raise ValueError(f"it would unpack to {unpacked / 1e9:.1f} GB")
             entries = {name: archive.read(name) for name in archive.namelist()}
         return _parse(entries)
     except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
@@ -13,6 +14,9 @@ import numpy.typing as npt
 from neurocompile.errors import GraphError
 
 Array = npt.NDArray[Any]
+
+_MOST_VALUES = 1 << 28
+"""Of one image at one place of a network: those of the largest networks have some ten million."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,10 @@ class TensorType:
     shape: tuple[int, ...]
     stream: bool = False
     integer: bool = False
+
+    def __post_init__(self) -> None:
+        # Before anything of a size that a file merely declares is allocated.
+        require(math.prod(self.shape) <= _MOST_VALUES, f"has more than {_MOST_VALUES:,} values for an image")
 
     def __str__(self) -> str:
         kind = "integer" if self.integer else "real"

@@ -1,1 +1,1 @@
-"""From graph to graph: one file a pass, in the order that ``pipeline`` and ``network`` give."""
+"""From graph to graph: one file a pass, in the order that ``pipeline`` and ``compiler`` give."""

@@ -39,7 +39,7 @@ from neurocompile.ir.processes import (
 from neurocompile.passes.base import Fidelity
 from neurocompile.passes.weights import scale_inputs, scale_outputs
 
-Path = tuple[str, tuple[tuple[str, Op], ...]]
+Way = tuple[str, tuple[tuple[str, Op], ...]]
 """From one source of spikes to a neuron: the source's name, and the named synapses on the way."""
 
 
@@ -72,7 +72,7 @@ class Lower:
         if issues:
             raise GraphError.of(issues)
         processes = _Processes(node.name for node in graph.nodes if isinstance(node.op, Input | ReLU | MaxPool))
-        paths: dict[str, tuple[Path, ...]] = {}
+        paths: dict[str, tuple[Way, ...]] = {}
         rest = _values_at_rest(graph)
         for node in graph.nodes:
             op = node.op
@@ -123,7 +123,7 @@ class _Processes:
         self.nodes.append(Node(name, op, inputs))
         return name
 
-    def add_paths(self, reader: str, paths: Sequence[Path], direct: bool = False) -> str:
+    def add_paths(self, reader: str, paths: Sequence[Way], direct: bool = False) -> str:
         """Add the synapses of paths and their sum, and give the name of the current.
 
         Parameters
@@ -185,7 +185,7 @@ def _compact(values: Array) -> Array:
     return spread if np.array_equal(np.broadcast_to(spread, values.shape), values) else values
 
 
-def _through(node: Node, paths: Sequence[Path]) -> tuple[Path, ...]:
+def _through(node: Node, paths: Sequence[Way]) -> tuple[Way, ...]:
     """Extend paths by a linear layer; its bias is gathered elsewhere."""
     op = node.op
     if isinstance(op, Conv):
@@ -206,7 +206,7 @@ def _through(node: Node, paths: Sequence[Path]) -> tuple[Path, ...]:
     raise GraphError("has no spiking form", node.name, type(op).__name__)
 
 
-def _extend(paths: Sequence[Path], name: str, op: Op) -> tuple[Path, ...]:
+def _extend(paths: Sequence[Way], name: str, op: Op) -> tuple[Way, ...]:
     return tuple((source, _simplify((*chain, (name, op)))) for source, chain in paths)
 
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from neurocompile.calibration.ceilings import Granularity
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fixed_point import CURRENT_MAX, CURRENT_SHIFT, split_bias
 from neurocompile.ir.layers import per_channel
@@ -24,7 +25,7 @@ from neurocompile.ir.processes import (
     Synapses,
 )
 from neurocompile.passes.base import Fidelity, Rewriter
-from neurocompile.passes.units import Branch, Granularity, choose_unit
+from neurocompile.passes.units import Branch, choose_unit
 from neurocompile.passes.weights import row_sums, scale_inputs
 
 

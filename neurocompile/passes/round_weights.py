@@ -12,12 +12,12 @@ import numpy as np
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.paths import paths, receivers
-from neurocompile.ir.processes import Decoder, IntegrateAndFire, SpikeMaxPool, Synapses
+from neurocompile.ir.processes import MOST_STEPS, Decoder, IntegrateAndFire, SpikeMaxPool, Synapses
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.bounds import largest_values
 
-_STEPS_BITS = 12
-"""Sums are exact for up to ``2 ** 12`` steps."""
+_STEPS_BITS = math.ceil(math.log2(MOST_STEPS))
+"""Room for the sum over all steps."""
 
 _SIGNIFICANT_BITS = 53
 """Of a float64."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -20,8 +19,6 @@ from neurocompile.ir.fixed_point import (
     WEIGHT_MAX,
 )
 from neurocompile.passes.weights import row_sums
-
-Granularity = Literal["channel", "layer"]
 
 _BIAS_MAX = 0.95 * (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / 2**CURRENT_SHIFT
 """The largest bias, in units of current, with room for the offsets of rounding."""

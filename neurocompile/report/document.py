@@ -6,15 +6,14 @@ import dataclasses
 from importlib.metadata import version
 from typing import Any
 
-from neurocompile.backend import Result
 from neurocompile.evaluate import Evaluation
 from neurocompile.network import Network
-from neurocompile.report.deployed import DeployedRun, spikes_digest
+from neurocompile.report.deployed import Comparison, Ran
 
 SCHEMA = 1
 
 
-def compiled(model: str, network: Network, evaluation: Evaluation, deployed: DeployedRun) -> dict[str, Any]:
+def compiled(model: str, network: Network, evaluation: Evaluation, deployed: Comparison) -> dict[str, Any]:
     """Describe what ``neurocompile MODEL`` found."""
     return {
         **_head("compile"),
@@ -44,27 +43,28 @@ def compiled(model: str, network: Network, evaluation: Evaluation, deployed: Dep
         "loss": {"points": evaluation.loss_points, "relative": evaluation.loss_relative},
         "deployment": {
             "target": deployed.target,
-            "samples": deployed.samples,
-            "spikes": deployed.spikes,
+            "samples": len(deployed.ran.decisions),
+            "spikes": deployed.ran.spikes,
             "spike_mismatches": deployed.spike_mismatches,
+            "output_mismatches": deployed.output_mismatches,
             "mismatches_by_layer": dict(deployed.mismatches),
-            "spikes_sha256": deployed.digest,
-            "seconds": deployed.seconds,
+            "spikes_sha256": deployed.ran.digest,
+            "seconds": deployed.ran.seconds,
         },
     }
 
 
-def ran(deployment: str, target: str, steps: int, result: Result) -> dict[str, Any]:
+def ran(deployment: str, target: str, steps: int, result: Ran) -> dict[str, Any]:
     """Describe what ``neurocompile run DEPLOYMENT`` found."""
     return {
         **_head("run"),
         "deployment": deployment,
         "target": target,
-        "images": len(result.potentials),
+        "images": len(result.decisions),
         "steps": steps,
-        "decisions": [int(d) for d in result.decisions[:, -1]],
+        "decisions": [int(d) for d in result.decisions],
         "spikes": {name: activity.events for name, activity in result.activity.items()},
-        "spikes_sha256": spikes_digest(result),
+        "spikes_sha256": result.digest,
         "seconds": result.seconds,
     }
 

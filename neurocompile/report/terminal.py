@@ -9,13 +9,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from neurocompile.backend import Result
 from neurocompile.evaluate import Evaluation
 from neurocompile.network import Network
-from neurocompile.report.deployed import DeployedRun, spikes_digest
+from neurocompile.report.deployed import Comparison, Ran
 
 
-def print_compiled(console: Console, network: Network, evaluation: Evaluation, deployed: DeployedRun) -> None:
+def print_compiled(console: Console, network: Network, evaluation: Evaluation, deployed: Comparison) -> None:
     """Print what ``neurocompile MODEL`` found."""
     options = network.options
     console.print(
@@ -25,29 +24,29 @@ def print_compiled(console: Console, network: Network, evaluation: Evaluation, d
     )
     console.print(_accuracy(evaluation))
     console.print(_activity(evaluation))
-    layers = _count(len(deployed.mismatches) - 1, "layer")
+    ran = deployed.ran
+    differ = sum(deployed.mismatches.values())
     console.print(
-        f"[bold]deployed on {deployed.target}[/]: {_count(deployed.samples, 'image')}, "
-        f"{_count(deployed.spikes, 'spike')} in {layers} compared with the simulation, "
-        f"[bold {'red' if deployed.spike_mismatches else 'green'}]"
-        f"{_count(deployed.spike_mismatches, 'mismatch', 'mismatches')}[/], {deployed.seconds:.1f} s"
+        f"[bold]deployed on {deployed.target}[/]: {_count(len(ran.decisions), 'image')}, "
+        f"{_count(ran.spikes, 'spike')} in {_count(len(ran.layers), 'layer')} compared with the simulation, "
+        f"[bold {'red' if differ else 'green'}]{_count(differ, 'mismatch', 'mismatches')}[/], {ran.seconds:.1f} s"
     )
     for name, count in deployed.mismatches.items():
         if count:
             console.print(Text(f"  {name}: {_count(count, 'mismatch', 'mismatches')}"))
 
 
-def print_ran(console: Console, target: str, steps: int, result: Result) -> None:
+def print_ran(console: Console, target: str, steps: int, result: Ran) -> None:
     """Print what ``neurocompile run DEPLOYMENT`` found."""
-    images = _count(len(result.potentials), "image")
+    images = _count(len(result.decisions), "image")
     console.print(f"[bold]{images} on {target}[/], {_count(steps, 'step')}, {result.seconds:.1f} s")
     table = _table("layer", "spikes")
     for name, activity in result.activity.items():
         table.add_row(Text(name), str(activity.events))
     console.print(table)
-    decisions = " ".join(map(str, result.decisions[:, -1]))
+    decisions = " ".join(map(str, result.decisions))
     console.print(f"decisions: {decisions}", highlight=False, soft_wrap=True)
-    console.print(f"spikes' SHA-256: {spikes_digest(result)}", highlight=False, soft_wrap=True)
+    console.print(f"spikes' SHA-256: {result.digest}", highlight=False, soft_wrap=True)
 
 
 def _accuracy(evaluation: Evaluation) -> Table:

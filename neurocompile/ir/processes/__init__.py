@@ -7,7 +7,7 @@ A stream that is constant in time is a view with stride 0 along the time axis; s
 
 from neurocompile.ir.processes.coding import Decoder, Encoder, EncoderCode
 from neurocompile.ir.processes.neurons import IntegrateAndFire, Reset, SpikeMaxPool
-from neurocompile.ir.processes.process import Process
+from neurocompile.ir.processes.process import MOST_STEPS, Process
 from neurocompile.ir.processes.synapses import (
     ConvSynapses,
     CurrentSum,
@@ -19,6 +19,7 @@ from neurocompile.ir.processes.synapses import (
 )
 
 __all__ = [
+    "MOST_STEPS",
     "ConvSynapses",
     "CurrentSum",
     "Decoder",

@@ -35,6 +35,8 @@ class Encoder(Process):
         are grouped.
     integer
         Whether it gives out Loihi integers.
+    dtype
+        Of the images, as the model declares it.
     """
 
     arity: ClassVar[int | None] = 0
@@ -44,6 +46,7 @@ class Encoder(Process):
     levels: int = 0
     seed: int = 0
     integer: bool = False
+    dtype: str = "float32"
 
     @property
     def unit(self) -> float:

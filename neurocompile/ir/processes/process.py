@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from neurocompile.ir.op import Array, Op, TensorType, require
 
+MOST_STEPS = 4096
+"""Of a run: up to so many, sums of real weights are exact."""
+
 
 class Process(Op, abstract=True):
     """An operator of the process dialect."""

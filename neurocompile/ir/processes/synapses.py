@@ -133,8 +133,9 @@ class PoolSynapses(Process):
     def run(self, *inputs: Array) -> Array:  # noqa: D102
         dtype = inputs[0].dtype
         if dtype == np.bool_:
+            # Small counts of spikes keep memory small; pools of pools need the width.
             dtype = np.min_scalar_type(self.kernel[0] * self.kernel[1])
-        elif dtype.kind == "i":
+        elif dtype.kind in "iu":
             dtype = np.dtype(np.int32)
 
         def total(x: Array) -> Array:
