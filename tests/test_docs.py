@@ -1,10 +1,16 @@
-"""The Python examples of the documents run as they stand."""
+"""The Python examples of the documents run as they stand, and what the documents describe is there."""
 
+import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+
+from neurocompile.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -20,11 +26,60 @@ def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyP
     exec("\n".join(blocks), {})
 
 
-def test_json_fields_are_documented() -> None:
-    from neurocompile.report import document
+def test_json_fields_are_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (ROOT / "docs" / "json.md").read_text()
+    digits = ROOT / "models" / "digits-mlp.onnx"
+    monkeypatch.chdir(tmp_path)
+    with np.load(digits.with_suffix(".npz")) as data:
+        np.save("images.npy", data["x_test"][:2])
 
-    text = (ROOT / "docs" / "json.md").read_text()
-    assert f"`schema` is {document.SCHEMA}" in text
+    def printed(*arguments: str) -> dict[str, Any]:
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--json"])
+        assert ended.value.code == 0
+        report = json.loads(capsys.readouterr().out)
+        assert f"`schema` is {report['schema']}" in page
+        return report
+
+    options = ("--target", "numpy", "--steps", "4", "--samples", "2", "-o", "digits.nc")
+    reports = {
+        "neurocompile MODEL --json": printed(str(digits), *options),
+        "neurocompile run DEPLOYMENT --json": printed("run", "digits.nc", "--input", "images.npy"),
+    }
+    for title, report in reports.items():
+        _, section = page.split(f"## `{title}`\n")
+        table, *_ = section.split("\n## ")
+        missing = [key for key in dict.fromkeys(leaves(report)) if not is_documented(key, table)]
+        assert not missing, f"docs/json.md lacks {', '.join(missing)} of {title}"
+
+
+MAPPINGS = {"deployment.mismatches_by_layer", "spikes"}
+"""Fields whose keys are the names of layers."""
+
+
+def leaves(value: Any, name: str = "") -> Iterator[str]:
+    """Name every field that holds no object, such as `snn.steps`; elements of lists have no index."""
+    if isinstance(value, dict) and name not in MAPPINGS:
+        for key, field in value.items():
+            yield from leaves(field, f"{name}.{key}" if name else key)
+    elif isinstance(value, list) and any(isinstance(element, dict) for element in value):
+        for element in value:
+            yield from leaves(element, name)
+    else:
+        yield name
+
+
+def is_documented(key: str, table: str) -> bool:
+    """Whether a table has a row for a field, or one for an object around it that names the field."""
+    for fields, description in re.findall(r"^\| (.+?) \| (.+) \|$", table, re.MULTILINE):
+        for field in re.findall(r"`(.+?)`", fields):
+            if key == field:
+                return True
+            if key.startswith(f"{field}."):
+                return all(f"`{part}`" in description for part in key[len(field) + 1 :].split("."))
+    return False
 
 
 def test_links_lead_somewhere() -> None:
