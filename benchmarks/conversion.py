@@ -54,7 +54,7 @@ def measure(command: list[str]) -> None:
 
 
 def accuracy_table(models: list[str]) -> list[str]:
-    """Measure accuracy, loss and spikes for each network and precision, on Lava."""
+    """Measure accuracy, loss and spikes for each network and precision."""
     rows = [
         "| network | weights | ANN | "
         + " | ".join(f"{steps} steps" for steps in SHOWN_STEPS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurocompile.data import Data, read_images
+from neurocompile.data import Data, image_issues, range_issues, read_images
 from neurocompile.errors import DataError
 from neurocompile.ir import Array
 
@@ -21,7 +21,7 @@ def data(x_calibration: Array = IMAGES, x_test: Array = IMAGES, y_test: Array = 
 
 def problems(broken: Data) -> list[str]:
     with pytest.raises(DataError) as caught:
-        broken.check(SHAPE, classes=3)
+        broken.check(SHAPE, "float32", classes=3)
     assert all(issue.remedy for issue in caught.value.issues)
     return [issue.problem for issue in caught.value.issues]
 
@@ -41,12 +41,12 @@ def test_reads_the_three_arrays(file: Path) -> None:
 
 
 def test_data_that_fit_pass() -> None:
-    data().check(SHAPE, classes=3)
+    data().check(SHAPE, "float32", classes=3)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.bool_])
 def test_numbers_of_any_type_pass(dtype: type) -> None:
-    data(IMAGES.astype(dtype), IMAGES.astype(dtype)).check(SHAPE, classes=3)
+    data(IMAGES.astype(dtype), IMAGES.astype(dtype)).check(SHAPE, "float32", classes=3)
 
 
 def test_every_problem_at_once() -> None:
@@ -180,3 +180,22 @@ def test_truncated_anywhere(file: Path) -> None:
         file.write_bytes(whole[:end])
         with pytest.raises(DataError):
             Data.read(file)
+
+
+@pytest.mark.parametrize("x", [IMAGES / 255, IMAGES.astype(np.int64) + 256, IMAGES - 300.0])
+def test_images_on_another_scale_than_bytes(x: np.ndarray) -> None:
+    (issue,) = image_issues(x, SHAPE, "x", "uint8")
+    assert "the network takes whole numbers from 0 to 255" in issue.problem
+    assert issue.remedy == "give the images unscaled: the network scales them itself"
+
+
+def test_whole_numbers_pass_for_bytes() -> None:
+    assert image_issues(np.full((2, *SHAPE), 255.0), SHAPE, "x", "uint8") == []
+    assert image_issues(np.full((2, *SHAPE), 7, np.uint8), SHAPE, "x", "uint8") == []
+
+
+def test_images_beyond_the_calibration() -> None:
+    x = np.linspace(-1, 16, 200).reshape(-1, 1)
+    (issue,) = range_issues(x, 1.0)
+    assert "beyond 1, the largest of the calibration images" in issue.problem
+    assert range_issues(x, 15.5) == []

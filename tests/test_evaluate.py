@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -17,12 +17,20 @@ class Prepared:
     """An executable whose result was made before."""
 
     result: Result
-    asked: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
+    asked: list[tuple[int, tuple[str, ...], int]] = field(default_factory=list)
 
-    def run(self, x: np.ndarray, *, steps: int, probes: Sequence[str] = (), progress: Progress = silent) -> Result:
-        self.asked.append((steps, tuple(probes)))
+    def run(
+        self,
+        x: np.ndarray,
+        *,
+        steps: int,
+        probes: Sequence[str] = (),
+        first: int = 0,
+        progress: Progress = silent,
+    ) -> Result:
+        self.asked.append((steps, tuple(probes), first))
         progress("running", len(x), len(x))
-        return self.result
+        return replace(self.result, potentials=self.result.potentials[first : first + len(x)])
 
     def close(self) -> None:
         pass
@@ -86,7 +94,7 @@ def test_figures_are_those_of_a_plain_computation(potentials: np.ndarray, y: np.
     assert found.agreement == alike / IMAGES
     assert found.ann_accuracy == ann_right / IMAGES
     assert found.loss_points == pytest.approx(100 * (found.ann_accuracy - found.accuracy))
-    assert executable.asked == [(STEPS, ())]
+    assert executable.asked == [(STEPS, (), 0)]
     assert told == [("running", IMAGES, IMAGES)]
 
 
@@ -132,3 +140,25 @@ def test_mismatches_are_counted_by_layer(potentials: np.ndarray) -> None:
     other[0, -1, 0] += 1
     b = result(other, {"first": changed, "second": spikes[1]})
     assert mismatches(a, b) == mismatches(b, a) == {"first": 5, "second": 0, "potentials": 1}
+
+
+def test_large_test_sets_run_in_parts(
+    potentials: np.ndarray, y: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = evaluate(Prepared(result(potentials)), np.zeros((IMAGES, 3)), y, steps=STEPS, neurons=NEURONS)
+    monkeypatch.setattr("neurocompile.evaluate._PART", IMAGES - 1)
+    executable = Prepared(result(potentials))
+    told: list[int] = []
+    found = evaluate(
+        executable,
+        np.zeros((IMAGES, 3)),
+        y,
+        steps=STEPS,
+        neurons=NEURONS,
+        progress=lambda _, done, __: told.append(done),
+    )
+    assert np.array_equal(found.accuracy_by_step, whole.accuracy_by_step)
+    assert [first for _, _, first in executable.asked] == [0, IMAGES - 1]
+    assert told == [IMAGES - 1, IMAGES]
+    assert found.activity == {name: a + a for name, a in ACTIVITY.items()}
+    assert found.seconds == 2 * whole.seconds

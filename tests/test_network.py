@@ -422,3 +422,39 @@ def test_a_broken_pass_stops_the_compiler(model: nc.Model, monkeypatch: pytest.M
 
 def test_the_small_network_is_valid_onnx(onnx_file: Path) -> None:
     onnx.checker.check_model(onnx.load(onnx_file), full_check=True)
+
+
+def test_runs_in_parts_are_the_same_run(network: nc.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = small_network.images(7)
+    with network.deploy("numpy") as deployment:
+        whole = deployment.run(x)
+        monkeypatch.setattr("neurocompile.network._PART", 3)
+        parts = list(deployment.run_in_parts(x))
+    assert [len(part.potentials) for part in parts] == [3, 3, 1]
+    assert np.array_equal(np.concatenate([part.potentials for part in parts]), whole.potentials)
+
+
+def test_recordings_that_do_not_fit_are_refused(network: nc.Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("neurocompile.network._MOST_RECORDED", 100)
+    with network.deploy("numpy") as deployment, pytest.raises(DataError, match="spikes of 7 images") as caught:
+        deployment.run(small_network.images(7))
+    assert caught.value.issues[0].remedy == "run fewer images at a time, or probe fewer layers"
+
+
+def test_the_estimate_is_near_the_original(network: nc.Network) -> None:
+    x = CALIBRATION  # beyond which values are clipped
+    assert network.reference is not None
+    with network.deploy("numpy") as deployment:
+        estimate = network.estimate(deployment.run(x, steps=4096, probes=()))
+    assert np.abs(estimate - network.reference.run(x)).max() < 0.02
+
+
+def test_images_on_another_scale_are_refused(network: nc.Network) -> None:
+    with pytest.raises(DataError, match=r"beyond .*, the largest of the calibration images"):
+        network.evaluate(10 * small_network.images(5), small_network.labels(5))
+
+
+def test_scaled_images_for_a_network_of_bytes_are_refused(tmp_path: Path) -> None:
+    path = small_network.write_model(tmp_path / "bytes.onnx", dtype=TensorProto.UINT8)
+    with pytest.raises(DataError, match=r"calibration goes from .* the network takes whole numbers"):
+        nc.compile(path, np.abs(small_network.images(5)))

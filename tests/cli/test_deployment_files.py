@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import neurocompile as nc
 from neurocompile.errors import DeploymentError
-from neurocompile.report.deployed import spikes_digest
+from neurocompile.report.deployed import Ran
 
 Refused = Callable[..., str]
 
@@ -29,7 +29,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, str]:
     model = small_network.write_model(folder / "small.onnx", hidden=4)
     network = nc.compile(model, small_network.images(20), nc.Options(steps=6))
     network.save(folder / "small.nc")
-    digest = spikes_digest(network.deploy("numpy").run(small_network.images(5)))
+    digest = Ran.of([network.deploy("numpy").run(small_network.images(5))]).digest
     return folder / "changed.nc", (folder / "small.nc").read_bytes(), digest
 
 
@@ -40,7 +40,7 @@ def refused_or_the_same(path: Path, content: bytes, digest: str) -> bool:
         network = nc.load(path)
     except DeploymentError:
         return False
-    assert spikes_digest(network.deploy("numpy").run(small_network.images(5))) == digest
+    assert Ran.of([network.deploy("numpy").run(small_network.images(5))]).digest == digest
     return True
 
 

@@ -64,7 +64,7 @@ def failing(
         ),
         (
             "kill -9 $$",
-            "error: the Lava worker was killed by SIGKILL, perhaps for want of memory\n  remedy: give it",
+            "error: the Lava worker was killed by SIGKILL, perhaps for want of memory\n  remedy: free memory",
         ),
         ("kill -SEGV $$", "error: the Lava worker was killed by SIGSEGV\n  remedy: "),
     ],

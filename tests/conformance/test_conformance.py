@@ -64,7 +64,7 @@ def by_definition(graph: Graph, x: Array, steps: int) -> Result:
     streams = {name: np.moveaxis(stream, 0, 1) for name, stream in values.items()}
     return Result(
         streams[graph.outputs[0]],
-        measure_activity(graph, {name: streams[name] for name in sources}),
+        measure_activity(graph, {name: np.count_nonzero(streams[name], axis=(0, 1)) for name in sources}),
         {name: streams[name] for name in neurons(graph)},
         0.0,
     )

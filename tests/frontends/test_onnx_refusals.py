@@ -275,3 +275,30 @@ def test_two_inputs(tmp_path: Path) -> None:
 def test_reference_names_what_onnxruntime_says(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="ONNX Runtime can't run"):
         OnnxReference(tmp_path / "none.onnx")
+
+
+def test_input_without_a_type(tmp_path: Path) -> None:
+    proto = model([node("Relu", ["x"], "y")], VECTOR)
+    proto.graph.input[0].type.tensor_type.elem_type = TensorProto.UNDEFINED
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(ModelError):
+        read(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("suffix", [".json", ".textproto", ".onnxtxt"])
+def test_files_are_read_as_onnx_whatever_their_name(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"model{suffix}"
+    path.write_text("{}")
+    with pytest.raises(ModelError, match="is no valid ONNX file"):
+        read(path)
+
+
+def test_images_of_an_impossible_size(tmp_path: Path) -> None:
+    error = refusal(model([node("Relu", ["x"], "y")], (None, 10**6, 10**6)), tmp_path)
+    assert "has more than 268,435,456 values for an image" in str(error)
+
+
+@pytest.mark.parametrize("op", ["Softmax", "LogSoftmax"])
+def test_probabilities_at_the_end(tmp_path: Path, op: str) -> None:
+    (issue,) = refusal(model([node(op, ["x"], "y")], VECTOR), tmp_path).issues
+    assert issue.remedy == "export the class scores that go into it: the decision is the same"

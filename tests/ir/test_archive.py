@@ -254,6 +254,7 @@ def test_edited_graph_is_refused(change: str, value: Any) -> None:
 @pytest.mark.parametrize("code", ["constant", "telegraph", 3])
 def test_choices_are_checked(code: Any) -> None:
     parameters = {"shape": [1], "code": code, "ceiling": 1.0, "levels": 0, "seed": 0, "integer": False}
+    parameters["dtype"] = "float32"
     document = {
         "nodes": [{"name": "x", "op": "Encoder", "inputs": [], "parameters": parameters}],
         "outputs": ["x"],
@@ -269,3 +270,11 @@ def test_equal_arrays_are_stored_once() -> None:
     shared = np.ones((1, 1, 1, 1))
     graph = chain((1, 2, 2), Conv(shared, np.zeros(1)), Conv(shared.copy(), np.zeros(1)))
     assert len(to_document(graph)[1]) == 2
+
+
+def test_an_archive_that_unpacks_to_far_more_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.nc"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("arrays/0.npy", bytes(100 << 20))
+    with pytest.raises(DeploymentError, match=r"would unpack to 0\.1 GB"):
+        archive.read(path)

@@ -344,3 +344,9 @@ def test_says_what_does_not_fit(op: Callable[[], Op], types: tuple[TensorType, .
     with pytest.raises(GraphError) as caught:
         op().infer(*types)
     assert problem in str(caught.value)
+
+
+def test_pools_in_a_row_do_not_overflow() -> None:
+    spikes = np.ones((1, 1, 1, 32, 32), np.bool_)
+    halved = PoolSynapses((2, 2), (2, 2)).run(spikes)
+    assert PoolSynapses((16, 16), (16, 16)).run(halved).item() == 32 * 32

@@ -119,7 +119,7 @@ def test_tells_its_progress() -> None:
 
 def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little is allowed, at least one image runs at a time."""
-    monkeypatch.setattr(backend, "_CHUNK_BYTES", 1)
+    monkeypatch.setattr(backend, "_CURRENT_BYTES", 1)
     told: list[int] = []
     NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda _, done, __: told.append(done))
     assert told == list(range(1, 10))

@@ -6,6 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from strategies import chain, estimate, images, layer_graphs, lowered, outputs
 
+from neurocompile.calibration.ceilings import Granularity
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node, run
 from neurocompile.ir.fixed_point import (
@@ -23,7 +24,6 @@ from neurocompile.ir.processes import Encoder, IntegrateAndFire, SpikeMaxPool, S
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.passes.lower import Lower
 from neurocompile.passes.quantize import Quantize
-from neurocompile.passes.units import Granularity
 
 granularities = st.sampled_from(["channel", "layer"])
 

@@ -8,8 +8,8 @@ import pytest
 import small_network
 
 import neurocompile as nc
-from neurocompile.backend import Result
-from neurocompile.report.deployed import DeployedRun
+from neurocompile.backend import Activity, Result
+from neurocompile.report.deployed import Comparison
 
 
 class Report(NamedTuple):
@@ -17,7 +17,7 @@ class Report(NamedTuple):
 
     network: nc.Network
     evaluation: nc.Evaluation
-    deployed: DeployedRun
+    deployed: Comparison
     result: Result
 
 
@@ -30,7 +30,7 @@ def make_report(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Repor
         network = nc.compile(trained, small_network.images(50, seed=3), options or nc.Options(steps=20))
         evaluation = network.evaluate(small_network.images(40), small_network.labels(40))
         result = network.deploy("numpy").run(small_network.images(samples))
-        return Report(network, evaluation, DeployedRun.compare("numpy", result, result), result)
+        return Report(network, evaluation, Comparison.of("numpy", [result], [result]), result)
 
     return make
 
@@ -41,10 +41,11 @@ def report(make_report: Callable[..., Report]) -> Report:
 
 
 @pytest.fixture
-def spoiled(report: Report) -> DeployedRun:
+def spoiled(report: Report) -> Comparison:
     """A run on a target that lost three spikes."""
     spikes = {name: stream.copy() for name, stream in report.result.spikes.items()}
     fired = np.argwhere(spikes["rectified"])[:3]
     spikes["rectified"][tuple(fired.T)] = False
-    result = Result(report.result.potentials, report.result.activity, spikes, 0.5)
-    return DeployedRun.compare("lava", result, report.result)
+    activity = {name: Activity(a.events - 3, a.synaptic_operations) for name, a in report.result.activity.items()}
+    result = Result(report.result.potentials, activity, spikes, 0.5)
+    return Comparison.of("lava", [result], [report.result])

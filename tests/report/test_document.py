@@ -6,7 +6,7 @@ from typing import Any
 
 import neurocompile as nc
 from neurocompile.report import document
-from neurocompile.report.deployed import DeployedRun
+from neurocompile.report.deployed import Comparison
 
 
 def as_read(value: dict[str, Any]) -> dict[str, Any]:
@@ -33,11 +33,12 @@ def test_a_compilation_has_the_documented_fields(report: Any) -> None:
     assert found["deployment"] == {
         "target": "numpy",
         "samples": 7,
-        "spikes": deployed.spikes,
+        "spikes": deployed.ran.spikes,
         "spike_mismatches": 0,
+        "output_mismatches": 0,
         "mismatches_by_layer": {"rectified": 0, "potentials": 0},
-        "spikes_sha256": deployed.digest,
-        "seconds": deployed.seconds,
+        "spikes_sha256": deployed.ran.digest,
+        "seconds": deployed.ran.seconds,
     }
 
 
@@ -55,7 +56,7 @@ def test_the_layers_add_up(report: Any) -> None:
     assert snn["layers"][1]["events"] / 8 == snn["spikes_per_neuron"]
 
 
-def test_mismatches(report: Any, spoiled: DeployedRun) -> None:
+def test_mismatches(report: Any, spoiled: Comparison) -> None:
     found = as_read(document.compiled("small.onnx", report.network, report.evaluation, spoiled))["deployment"]
     assert (found["target"], found["spike_mismatches"]) == ("lava", 3)
     assert found["mismatches_by_layer"] == {"rectified": 3, "potentials": 0}
@@ -70,7 +71,7 @@ def test_a_loaded_network_has_null_for_what_is_not_known(report: Any) -> None:
 
 
 def test_a_run_has_the_documented_fields(report: Any) -> None:
-    found = as_read(document.ran("small.nc", "numpy", 20, report.result))
+    found = as_read(document.ran("small.nc", "numpy", 20, report.deployed.ran))
     assert found == {
         "schema": 1,
         "report": "run",
@@ -81,6 +82,6 @@ def test_a_run_has_the_documented_fields(report: Any) -> None:
         "steps": 20,
         "decisions": report.result.decisions[:, -1].tolist(),
         "spikes": {name: activity.events for name, activity in report.result.activity.items()},
-        "spikes_sha256": report.deployed.digest,
+        "spikes_sha256": report.deployed.ran.digest,
         "seconds": report.result.seconds,
     }

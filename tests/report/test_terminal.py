@@ -5,13 +5,14 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 import neurocompile as nc
-from neurocompile.backend import Activity, Result
+from neurocompile.backend import Activity
 from neurocompile.report import document, terminal
-from neurocompile.report.deployed import DeployedRun
+from neurocompile.report.deployed import Comparison, Ran
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_it_holds_the_figures_of_the_json_document(console: Console, report: Any
     assert "0 mismatches" in text
 
 
-def test_mismatches_are_told_by_layer(console: Console, report: Any, spoiled: DeployedRun) -> None:
+def test_mismatches_are_told_by_layer(console: Console, report: Any, spoiled: Comparison) -> None:
     terminal.print_compiled(console, report.network, report.evaluation, spoiled)
     text = printed(console)
     assert "deployed on lava" in text
@@ -99,17 +100,17 @@ def test_names_that_look_like_markup_are_printed_as_they_are(console: Console, r
 
 
 def test_a_run(console: Console, report: Any) -> None:
-    terminal.print_ran(console, "numpy", 20, report.result)
+    terminal.print_ran(console, "numpy", 20, report.deployed.ran)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "7 images on numpy, 20 steps" in text
     assert f"decisions: {' '.join(map(str, report.result.decisions[:, -1]))}\n" in text
-    assert f"spikes' SHA-256: {report.deployed.digest}\n" in text
+    assert f"spikes' SHA-256: {report.deployed.ran.digest}\n" in text
     assert str(report.result.activity["rectified"].events) in text
 
 
-def test_a_run_of_one_image(console: Console, report: Any) -> None:
-    one = Result(report.result.potentials[:1], {"/[x]/act": Activity(3, 0)}, {}, 0.25)
+def test_a_run_of_one_image(console: Console) -> None:
+    one = Ran(np.array([3]), {"/[x]/act": Activity(3, 0)}, ("/[x]/act",), 0.25, "0")
     terminal.print_ran(console, "numpy", 1, one)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
