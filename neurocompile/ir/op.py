@@ -9,11 +9,10 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from neurocompile.errors import GraphError
 
-Array = npt.NDArray[Any]
+Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
 _MOST_VALUES = 1 << 28
 """Of one image at one place of a network: those of the largest networks have some ten million."""

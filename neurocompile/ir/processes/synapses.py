@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -51,10 +52,11 @@ class Synapses(Process, abstract=True):
         row = np.abs(self.weight.astype(np.int64)).reshape(len(self.weight), -1).sum(axis=1).max()
         return np.float32 if largest * row < 2**24 else np.float64
 
+    @abstractmethod
     def multiply(self, x: Array, weight: Array) -> Array:
         """Apply the weights, given in the type to compute in, to ``(N, *shape)``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fan_out(self, shape: tuple[int, ...], beyond: Array) -> Array:
         """Count the synapses that a spike at each input drives.
 
@@ -65,7 +67,6 @@ class Synapses(Process, abstract=True):
         beyond
             For each output, the synapses that it drives further on, 1 where it ends in a neuron.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
