@@ -6,15 +6,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from neurocompile.backend import Result
     from neurocompile.calibration.ceilings import Calibration
+    from neurocompile.checker import Check, check
     from neurocompile.compiler import compile
     from neurocompile.errors import NeurocompileError
     from neurocompile.evaluate import Evaluation
     from neurocompile.frontends.model import Model
+    from neurocompile.frontends.onnx_ops import register_operator
     from neurocompile.network import Deployment, Network, load
     from neurocompile.options import Options
 
 __all__ = [
     "Calibration",
+    "Check",
     "Deployment",
     "Evaluation",
     "Model",
@@ -22,12 +25,15 @@ __all__ = [
     "NeurocompileError",
     "Options",
     "Result",
+    "check",
     "compile",
     "load",
+    "register_operator",
 ]
 
 _HOMES = {
     "Calibration": "calibration.ceilings",
+    "Check": "checker",
     "Deployment": "network",
     "Evaluation": "evaluate",
     "Model": "frontends.model",
@@ -35,8 +41,10 @@ _HOMES = {
     "NeurocompileError": "errors",
     "Options": "options",
     "Result": "backend",
+    "check": "checker",
     "compile": "compiler",
     "load": "network",
+    "register_operator": "frontends.onnx_ops",
 }
 
 

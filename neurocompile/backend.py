@@ -66,6 +66,16 @@ def total_activity(parts: Sequence[Mapping[str, Activity]]) -> dict[str, Activit
     return {name: sum((part[name] for part in rest), start=first[name]) for name in first}
 
 
+def decide(scores: Array) -> Array:
+    """Decide on a class by scores ``(..., outputs)``.
+
+    Several outputs are for one class each, and the first of the largest wins; a single one tells class 1 from
+    class 0 by its sign, as trained with a sigmoid behind it.
+    """
+    decided: Array = scores[..., 0] > 0 if scores.shape[-1] == 1 else np.argmax(scores, axis=-1)
+    return decided.astype(np.int64)
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run gave.
@@ -89,9 +99,8 @@ class Result:
 
     @property
     def decisions(self) -> Array:
-        """The class decided on at each step: ``(B, T)``; the first of equals."""
-        decided: Array = np.argmax(self.potentials.reshape(*self.potentials.shape[:2], -1), axis=2)
-        return decided
+        """The class decided on at each step: ``(B, T)``."""
+        return decide(self.potentials.reshape(*self.potentials.shape[:2], -1))
 
 
 class Executable(Protocol):

@@ -1,4 +1,4 @@
-"""The command line: ``neurocompile MODEL`` and ``neurocompile run DEPLOYMENT``."""
+"""The command line: ``neurocompile MODEL``, ``neurocompile check MODEL`` and ``neurocompile run DEPLOYMENT``."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from rich.console import Console
 
 from neurocompile import backend
 from neurocompile.calibration.ceilings import Calibration
+from neurocompile.checker import check
 from neurocompile.compiler import compile as compile_network
 from neurocompile.data import Data, read_images
 from neurocompile.errors import DataError, DeploymentError, NeurocompileError
@@ -192,6 +193,46 @@ def compile_command(
         else:
             terminal.print_compiled(console, network, evaluation, deployed)
     return 0 if deployed.equal else MISMATCH
+
+
+@app.command(name="check")
+def check_command(
+    model: Path,
+    /,
+    *,
+    target: str = "numpy",
+    steps: int = 64,
+    images: int = 1000,
+    json_: Json = False,
+    debug: Debug = False,
+) -> int:
+    """Tell what of a network would not convert or fit, before anything runs.
+
+    The exit status is 0 if it converts and 2 if not.
+
+    Parameters
+    ----------
+    model
+        The ONNX file.
+    target
+        Where the spiking network is to run: numpy or lava.
+    steps
+        Time steps for an image, for which memory and time are estimated.
+    images
+        For which they are estimated.
+    json_
+        Print one JSON object.
+    debug
+        Show the traceback of an error.
+    """
+    del debug
+    found = check(model, target, steps=steps, images=images)
+    with _standard_output() as console:
+        if json_:
+            print(json.dumps(document.checked(str(model), found)))
+        else:
+            terminal.print_checked(console, str(model), found)
+    return 0 if found.converts else USAGE
 
 
 @app.command(name="run")

@@ -135,8 +135,10 @@ def range_issues(x: Array, ceiling: float) -> list[Issue]:
     return [Issue(problem, remedy="scale the images as those that the network was calibrated on")]
 
 
-def label_issues(y: Array, images: int, classes: int) -> list[Issue]:
-    """List what is wrong with labels ``(images,)`` of a number of classes."""
+def label_issues(y: Array, images: int, outputs: int) -> list[Issue]:
+    """List what is wrong with labels ``(images,)`` for a network of so many outputs."""
+    # A single output tells two classes apart.
+    classes = max(outputs, 2)
     if y.dtype.kind not in "iu":
         return [Issue(f"y_test holds {y.dtype}", remedy="give each image's class as an integer")]
     if y.shape != (images,):

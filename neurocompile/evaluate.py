@@ -101,7 +101,7 @@ def evaluate(
     neurons
         The size of each layer of neurons.
     ann
-        The original network's outputs ``(N, classes)``.
+        What the original network decides ``(N,)``; None where it is not at hand.
     progress
         Told of each chunk of images.
     """
@@ -112,12 +112,11 @@ def evaluate(
         decisions[start : start + _PART] = result.decisions
         activity.append(result.activity)
         seconds += result.seconds
-    ann_decisions = None if ann is None else np.argmax(ann.reshape(len(ann), -1), axis=1)
     return Evaluation(
         images=len(x),
-        ann_accuracy=None if ann_decisions is None else float(np.mean(ann_decisions == y)),
+        ann_accuracy=None if ann is None else float(np.mean(ann == y)),
         accuracy_by_step=np.mean(decisions == y[:, None], axis=0),
-        agreement=None if ann_decisions is None else float(np.mean(decisions[:, -1] == ann_decisions)),
+        agreement=None if ann is None else float(np.mean(decisions[:, -1] == ann)),
         activity=total_activity(activity),
         neurons=neurons,
         seconds=seconds,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
+import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from neurocompile.backend import Executable, Progress, Result, compile_for, run_in_parts, silent
+from neurocompile.backend import Executable, Progress, Result, compile_for, decide, run_in_parts, silent
 from neurocompile.calibration.ceilings import Calibration
 from neurocompile.data import image_issues, label_issues, range_issues
 from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
@@ -23,6 +25,7 @@ from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Decoder, Encoder, IntegrateAndFire, Process
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.options import Options, steps_issues
+from neurocompile.passes.approximate import Approximation
 
 _FORMAT = "neurocompile deployment"
 _SCHEMA = 1
@@ -45,11 +48,14 @@ class Network:
         With which it was compiled.
     reference
         The original network; None if this one was loaded from a file.
+    approximations
+        What was replaced by straight lines, and with which error.
     """
 
     graph: Graph
     options: Options
     reference: OnnxReference | None = None
+    approximations: tuple[Approximation, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -76,12 +82,18 @@ class Network:
         assert isinstance(encoder, Encoder)
         return image_issues(x, self.shape, "x", encoder.dtype) or range_issues(x, encoder.ceiling)
 
-    def estimate(self, result: Result) -> Array:
-        """Estimate the original network's outputs ``(N, outputs)`` from what a run accumulated."""
+    @property
+    def _decoder(self) -> Decoder:
         decoder = self.graph[self.graph.outputs[0]].op
         assert isinstance(decoder, Decoder)
-        estimate: Array = result.potentials[:, -1] * (decoder.unit / result.potentials.shape[1])
-        return estimate
+        return decoder
+
+    def estimate(self, result: Result) -> Array:
+        """Estimate the original network's outputs ``(N, *outputs)`` from what a run accumulated.
+
+        Of a network that ends with a Softmax these are probabilities; of one that ends with an ArgMax, classes.
+        """
+        return self._decoder.read(result.potentials[:, -1], result.potentials.shape[1])
 
     def evaluate(self, x: Array, y: Array, *, steps: int | None = None, progress: Progress = silent) -> Evaluation:
         """Measure the network in the NumPy simulator.
@@ -103,8 +115,8 @@ class Network:
         x, y = np.asarray(x), np.asarray(y)
         steps = self.options.steps if steps is None else steps
         # Labels are counted against the images, so these have to be right first.
-        _require(self.input_issues(x) or label_issues(y, len(x), self.classes), steps)
-        ann = None if self.reference is None else self.reference.run(x)
+        _require(self.input_issues(x) or self._places_issues() or label_issues(y, len(x), self.classes), steps)
+        ann = None if self.reference is None else self._decisions(self.reference.run(x))
         executable = compile_for("numpy", self.graph)
         return evaluate(
             executable,
@@ -115,6 +127,21 @@ class Network:
             ann=ann,
             progress=progress,
         )
+
+    def _places_issues(self) -> list[Issue]:
+        _, *places = self.graph.types[self.graph.outputs[0]].shape
+        if math.prod(places) == 1 or self._decoder.readout in ("linear", "sigmoid"):
+            return []
+        problem = f"the network decides on {math.prod(places)} places of an image, and only one class is measured"
+        return [Issue(problem, remedy="run it on a target, and compare what Network.estimate gives")]
+
+    def _decisions(self, outputs: Array) -> Array:
+        """Decide by the original network's outputs as by what the spiking one accumulates."""
+        flat = outputs.reshape(len(outputs), -1)
+        if self._decoder.readout == "argmax":
+            return flat[:, 0].astype(np.int64)
+        # The probability for a score of 0.
+        return decide(flat - 0.5 if self._decoder.readout == "sigmoid" else flat)
 
     def deploy(self, target: str, progress: Progress = silent) -> Deployment:
         """Make the network ready to run on a target, such as ``"lava"``.
@@ -127,7 +154,7 @@ class Network:
         return Deployment(self, compile_for(target, self.graph, progress))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a deployment file: the graph, the options and the compiler's version.
+        """Write a deployment file: the graph, the options, what was approximated, and the compiler's version.
 
         Raises
         ------
@@ -142,6 +169,7 @@ class Network:
                 "schema": _SCHEMA,
                 "compiler": version("neurocompile"),
                 "options": dataclasses.asdict(self.options),
+                "approximations": [dataclasses.asdict(found) for found in self.approximations],
                 "graph": document,
             },
             arrays,
@@ -250,7 +278,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     graph = from_document(document.get("graph", {}), arrays)
     if not _is_compiled(graph):
         raise DeploymentError(f"{path} holds no spiking network", remedy="compile it again with -o")
-    return Network(graph, _options(document.get("options", {})))
+    options = _options(document.get("options", {}))
+    return Network(graph, options, approximations=_approximations(document.get("approximations", [])))
 
 
 def _is_compiled(graph: Graph) -> bool:
@@ -267,6 +296,17 @@ def _options(stored: dict[str, Any]) -> Options:
         ) from error
     except DataError as error:
         raise DeploymentError.of(error.issues) from error
+
+
+def _approximations(stored: Any) -> tuple[Approximation, ...]:
+    kinds = typing.get_type_hints(Approximation)
+    try:
+        found = tuple(Approximation(**fields) for fields in stored)
+    except TypeError:
+        found = None
+    if found is None or any(type(getattr(a, name)) is not kind for a in found for name, kind in kinds.items()):
+        raise DeploymentError("the stored approximations are malformed", remedy="compile it again with -o")
+    return found
 
 
 def _require(issues: Sequence[Issue], steps: int) -> None:

@@ -15,13 +15,15 @@ from neurocompile.ir.layers import (
     Affine,
     AvgPool,
     BatchNorm,
+    Concat,
     Conv,
-    Flatten,
     Identity,
     Input,
     Linear,
     MaxPool,
+    Rearrange,
     ReLU,
+    Reshape,
 )
 from neurocompile.ir.processes import Encoder, Reset
 from neurocompile.passes.balance import Balance
@@ -57,29 +59,68 @@ class GraphBuilder:
 
 
 def _conv(b: GraphBuilder, source: str) -> Op:
-    channels, height, width = b.shapes[source]
+    channels, *space = b.shapes[source]
     groups = channels if b.draw(st.booleans()) else 1
     out = groups * b.draw(st.integers(1, 2))
-    kernel = (b.draw(st.integers(1, min(3, height))), b.draw(st.integers(1, min(3, width))))
-    padding = b.draw(st.tuples(*[st.integers(0, 1)] * 4))
-    stride = b.draw(st.sampled_from([(1, 1), (2, 1)]))
+    kernel = tuple(b.draw(st.integers(1, min(3, n))) for n in space)
+    padding = tuple(b.draw(st.integers(0, 1)) for _ in range(2 * len(space)))
+    stride = b.draw(st.sampled_from([1, 2])), *[1] * (len(space) - 1)
     weight = b.weight(out, channels // groups, *kernel)
-    return Conv(weight, b.vector(out), stride, padding, (1, 1), groups)
+    return Conv(weight, b.vector(out), stride, padding, (), groups)
 
 
-def _window(b: GraphBuilder, source: str) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int, int, int]]:
-    _, height, width = b.shapes[source]
-    kernel = (min(2, height), min(2, width))
-    stride = b.draw(st.sampled_from([(1, 1), (2, 2)]))
-    padding = (1, 0, 0, 1) if kernel == (2, 2) and b.draw(st.booleans()) else (0, 0, 0, 0)
-    return kernel, stride, padding
+def _window(b: GraphBuilder, source: str) -> tuple[tuple[int, ...], ...]:
+    space = b.shapes[source][1:]
+    kernel = tuple(min(2, n) for n in space)
+    stride = (b.draw(st.sampled_from([1, 2])),) * len(space)
+    padded = set(kernel) == {2} and b.draw(st.booleans())
+    padding = (1, *[0] * (2 * len(space) - 2), 1) if padded else ()
+    dilation = (2, *[1] * (len(space) - 1)) if space[0] > 2 and b.draw(st.booleans()) else ()
+    return kernel, stride, padding, dilation
 
 
 def _affine(b: GraphBuilder, source: str) -> Op:
-    size = b.draw(st.sampled_from([1, b.shapes[source][0]]))
+    shape = b.shapes[source]
+    size = b.draw(st.sampled_from([(1,), (shape[0], *[1] * (len(shape) - 1)), shape[-1:], shape]))
     scale = b.rng.choice([-1.3, -0.5, 0.0, 0.7, 1.0, 2.0], size)
-    shift = b.draw(st.sampled_from([0.0, 1.0])) * b.vector(size)
+    shift = b.draw(st.sampled_from([0.0, 1.0])) * b.rng.normal(size=size) * 0.3
     return Affine(np.ones(size) if b.draw(st.integers(0, 4)) == 0 else scale, shift)
+
+
+def _relu(b: GraphBuilder, source: str) -> Op:
+    shape = b.shapes[source]
+    channels = (shape[0], *[1] * (len(shape) - 1))
+    return ReLU(
+        b.draw(st.sampled_from([np.array(np.inf), np.array(np.inf), np.array(0.5), np.full(channels, 0.4)]))
+    )
+
+
+def _reshape(b: GraphBuilder, source: str) -> Op:
+    shape = b.shapes[source]
+    size = int(np.prod(shape))
+    return Reshape(b.draw(st.sampled_from([(size,), (1, size), shape[::-1], (*shape[:-1], 1, shape[-1])])))
+
+
+def _rearrange(b: GraphBuilder, source: str) -> Op:
+    """Transpose, leave out, repeat, or pad with zeros."""
+    shape = b.shapes[source]
+    index = np.arange(int(np.prod(shape)), dtype=np.int32).reshape(shape)
+    kind = b.draw(st.sampled_from(["last", "first", "reverse", "leave out", "repeat", "pad", "any", "channels"]))
+    if kind in ("last", "first"):
+        index = np.moveaxis(index, 0, -1) if kind == "last" else np.moveaxis(index, -1, 0)
+    elif kind == "reverse":
+        index = index.T
+    elif kind == "leave out":
+        index = index[..., ::2]
+    elif kind == "repeat":
+        index = np.repeat(index, 2, axis=0)[: 2 * shape[0] - 1]
+    elif kind == "pad":
+        index = np.pad(index, [(0, 1), *[(1, 0)] * (len(shape) - 1)], constant_values=-1)
+    elif kind == "channels":
+        index = b.rng.permutation(index)
+    else:
+        index = b.rng.integers(-1, index.size, shape, dtype=np.int32)
+    return Rearrange(index)
 
 
 def _batch_norm(b: GraphBuilder, source: str) -> Op:
@@ -93,18 +134,22 @@ def _linear(b: GraphBuilder, source: str) -> Op:
 
 
 _ANYWHERE: dict[str, Callable[[GraphBuilder, str], Op]] = {
-    "relu": lambda *_: ReLU(),
+    "relu": _relu,
     "identity": lambda *_: Identity(),
     "affine": _affine,
     "batchnorm": _batch_norm,
+    "reshape": _reshape,
+    "rearrange": _rearrange,
 }
 _ON_IMAGES: dict[str, Callable[[GraphBuilder, str], Op]] = _ANYWHERE | {
     "conv": _conv,
     "maxpool": lambda b, source: MaxPool(*_window(b, source)),
     "avgpool": lambda b, source: AvgPool(*_window(b, source)),
-    "flatten": lambda *_: Flatten(),
 }
 _ON_VECTORS: dict[str, Callable[[GraphBuilder, str], Op]] = _ANYWHERE | {"linear": _linear}
+
+_LARGEST = 500
+"""Values of an image, so that repeated ones do not pile up."""
 
 
 @st.composite
@@ -113,15 +158,25 @@ def layer_graphs(
 ) -> Graph:
     """Graphs of every layer in any order: shared nodes, residual sums, dead weights, several outputs."""
     b = GraphBuilder(draw, np.random.default_rng(draw(st.integers(0, 2**32 - 1))))
-    shape = draw(st.sampled_from([(1, 4, 4), (2, 5, 4), (3, 4, 6), (6,)]))
+    shape = draw(st.sampled_from([(1, 4, 4), (2, 5, 4), (3, 4, 6), (6,), (2, 7), (2, 3, 2, 3)]))
     last = b.add(Input(shape))
     for _ in range(draw(st.integers(1, most_layers))):
-        source = last if draw(st.integers(0, 3)) else draw(st.sampled_from(sorted(b.shapes)))
-        table = _ON_IMAGES if len(b.shapes[source]) == 3 else _ON_VECTORS
-        kind = draw(st.sampled_from(["add", *(k for k in table if k not in without)]))
+        small = sorted(name for name, shape in b.shapes.items() if np.prod(shape) <= _LARGEST)
+        source = last if last in small and draw(st.integers(0, 3)) else draw(st.sampled_from(small))
+        table = _ON_IMAGES if len(b.shapes[source]) > 1 else _ON_VECTORS
+        kind = draw(st.sampled_from(["add", "concat", *(k for k in table if k not in without)]))
         if kind == "add":
             alike = [name for name, other in b.shapes.items() if other == b.shapes[source]]
             last = b.add(Add(), source, draw(st.sampled_from(alike)))
+        elif kind == "concat":
+            axis = draw(st.integers(0, len(b.shapes[source]) - 1))
+            rest = np.delete(b.shapes[source], axis).tolist()
+            alike = [
+                name
+                for name, other in b.shapes.items()
+                if len(other) == len(b.shapes[source]) and np.delete(other, axis).tolist() == rest
+            ]
+            last = b.add(Concat(axis), source, draw(st.sampled_from(alike)))
         else:
             last = b.add(table[kind](b, source), source)
     others = draw(st.lists(st.sampled_from(sorted(b.shapes)), max_size=most_outputs - 1))

@@ -23,17 +23,19 @@ import numpy as np
 from neurocompile.errors import Issue
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fixed_point import BIAS_MANTISSA_MAX, CURRENT_SHIFT, THRESHOLD_MAX, split_bias
-from neurocompile.ir.paths import Path, depths, paths, receivers
+from neurocompile.ir.kernels import Window
+from neurocompile.ir.paths import Path, Receiver, Source, depths, is_direct, paths, receivers
 from neurocompile.ir.processes import (
     ConvSynapses,
     Decoder,
     Encoder,
-    FlattenSynapses,
     IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
-    ScaleSynapses,
+    ReshapeSynapses,
     SpikeMaxPool,
+    Synapses,
+    WireSynapses,
 )
 from neurocompile_lava.worker.job import PLAN_VERSION
 
@@ -122,15 +124,17 @@ class _Planner:
 
     def __post_init__(self) -> None:
         self.depths = depths(self.graph)
+        self.taken = {node.name for node in self.graph.nodes if isinstance(node.op, Source | Receiver)}
 
     def plan(self) -> Plan:
         (entry,) = self.graph.inputs
         for node in receivers(self.graph):
             ways = paths(self.graph, node)
+            direct = is_direct(node, ways)
             description = {
                 "name": node.name,
                 "depth": self.depths[node.name],
-                "from": [self._add_path(path, node) for path in ways],
+                "from": [ways[0].source] if direct else [self._add_path(path, node) for path in ways],
                 "shape": list(self.graph.types[node.name].shape),
             }
             op = node.op
@@ -138,6 +142,7 @@ class _Planner:
                 description.update(self._neurons(op))
             elif isinstance(op, SpikeMaxPool):
                 description.update(self._max_pool(node, op))
+                description.update(self._record(ways[0].source) if direct else {"record": None})
             else:
                 assert isinstance(op, Decoder)
                 description.update({"kind": "readout", "bias": self._store(op.bias)})
@@ -147,11 +152,13 @@ class _Planner:
         return Plan(entry.name, integer, self.processes, self.arrays, self.records, neurons)
 
     def _add_path(self, path: Path, receiver: Node) -> str:
-        """Add the process for a path, if it has synapses, and give the name of what the receiver reads."""
-        if not path.synapses:
-            return path.source
+        """Add the process for a path, and give its name."""
         types = self.graph.types
-        name = path.synapses[-1].name
+        name = path.synapses[-1].name if path.synapses else f"{path.source}.to.{receiver.name}"
+        # A graph may read the same synapses twice, and Lava connects two ports once.
+        while name in self.taken:
+            name += "'"
+        self.taken.add(name)
         self.processes.append(
             {
                 "kind": "synapses",
@@ -159,7 +166,7 @@ class _Planner:
                 "from": path.source,
                 "delay": self.depths[receiver.name] - self.depths[path.source] - 1,
                 "shape_in": list(types[path.source].shape),
-                "shape_out": list(types[name].shape),
+                "shape_out": list(types[receiver.inputs[0]].shape),
                 "operations": [self._operation(node) for node in path.synapses],
                 **self._record(path.source),
             }
@@ -176,18 +183,16 @@ class _Planner:
     def _operation(self, node: Node) -> dict[str, Any]:
         op = node.op
         if isinstance(op, PoolSynapses):
-            window = {"kernel": list(op.kernel), "stride": list(op.stride), "padding": list(op.padding)}
-            return {"op": "pool", **window}
-        if isinstance(op, FlattenSynapses):
-            return {"op": "flatten"}
-        assert isinstance(op, ConvSynapses | LinearSynapses | ScaleSynapses)
+            return {"op": "pool", **_window(op.window)}
+        if isinstance(op, ReshapeSynapses):
+            return {"op": "reshape", "shape": list(op.shape)}
+        if isinstance(op, WireSynapses):
+            return {"op": "wires", "index": self._store(op.index)}
+        assert isinstance(op, Synapses)
         weights = {"weight": self._store(op.weight), "weight_exponent": op.weight_exponent}
-        if isinstance(op, LinearSynapses):
-            return {"op": "linear", **weights}
-        if isinstance(op, ScaleSynapses):
-            return {"op": "scale", **weights}
-        window = {"stride": list(op.stride), "padding": list(op.padding), "dilation": list(op.dilation)}
-        return {"op": "conv", **weights, **window, "groups": op.groups}
+        if isinstance(op, ConvSynapses):
+            return {"op": "conv", **weights, **_window(op.window), "groups": op.groups}
+        return {"op": "linear" if isinstance(op, LinearSynapses) else "scale", **weights}
 
     def _neurons(self, op: IntegrateAndFire) -> dict[str, Any]:
         if op.reset == "subtract":
@@ -214,18 +219,19 @@ class _Planner:
         }
 
     def _max_pool(self, node: Node, op: SpikeMaxPool) -> dict[str, Any]:
-        way, *_ = paths(self.graph, node)
-        return {
-            "kind": "max_pool",
-            "shape_in": list(self.graph.types[node.inputs[0]].shape),
-            "shape_out": list(self.graph.types[node.name].shape),
-            "kernel": list(op.kernel),
-            "stride": list(op.stride),
-            "padding": list(op.padding),
-            **({"record": None} if way.synapses else self._record(way.source)),
-        }
+        shape_in = self.graph.types[node.inputs[0]].shape
+        return {"kind": "max_pool", "shape_in": list(shape_in), "window": _window(op.window)}
 
     def _store(self, array: Array) -> str:
         name = f"a{len(self.arrays)}"
         self.arrays[name] = array
         return name
+
+
+def _window(window: Window) -> dict[str, list[int]]:
+    return {
+        "kernel": list(window.kernel),
+        "stride": list(window.stride),
+        "padding": list(window.padding),
+        "dilation": list(window.dilation),
+    }

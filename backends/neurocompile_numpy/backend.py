@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +17,10 @@ from neurocompile.backend import Progress, Result, measure_activity, silent
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.paths import Source
-from neurocompile.ir.processes import Encoder
+from neurocompile.ir.processes import Encoder, IntegrateAndFire
 
-_CURRENT_BYTES = 128 << 20
-"""Memory of the largest currents of all chunks at once: a chunk has as many images as fit, at least one."""
+_STREAM_BYTES = 128 << 20
+"""Memory of the largest streams of all chunks at once: a chunk has as many images as fit, at least one."""
 
 _MOST_IMAGES = 64
 """Of a chunk, so that progress is seen and cores share the work."""
@@ -120,8 +121,14 @@ class NumpyExecutable:
                 pool.shutdown(cancel_futures=True)
 
     def _chunk_size(self, steps: int) -> int:
-        largest = max(int(np.prod(t.shape)) * (4 if t.integer else 8) for t in self._graph.types.values())
-        return max(1, min(_MOST_IMAGES, _CURRENT_BYTES // (largest * steps * self._threads)))
+        largest = max(sum(map(self._bytes, (node.name, *node.inputs))) for node in self._graph.nodes)
+        return max(1, min(_MOST_IMAGES, _STREAM_BYTES // (largest * steps * self._threads)))
+
+    def _bytes(self, name: str) -> int:
+        """Bound what a node gives out for one image and step."""
+        output = self._graph.types[name]
+        sent = isinstance(self._graph[name].op, IntegrateAndFire)
+        return math.prod(output.shape) * (1 if sent else 4 if output.integer else 8)
 
     def _run_chunk(self, x: Array, start: int, first: int, steps: int, probes: Sequence[str]) -> _Chunk:
         encoder = self._entry.op

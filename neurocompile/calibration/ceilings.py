@@ -67,10 +67,10 @@ class Calibration:
                 # Only values that may still be among the largest are kept.
                 kept = min(kept, rows.shape[1])
                 largest[name] = np.partition(rows, rows.shape[1] - kept, axis=1)[:, -kept:]
-        return {name: _floored(rows.min(axis=1)) for name, rows in largest.items()}
+        return {name: _floored(rows.min(axis=1), _clipped(graph[name].op)) for name, rows in largest.items()}
 
     def _rows(self, values: Array) -> Array:
-        if self.granularity == "layer":
+        if self.granularity == "layer" or values.ndim == 1:
             return values.reshape(1, -1)
         return np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
 
@@ -81,7 +81,13 @@ class Calibration:
         return max(1, total - math.ceil(total * self.percentile / 100) + 1)
 
 
-def _floored(ceiling: Array) -> Array:
+def _clipped(op: object) -> float:
+    """Give the largest value that a ReLU lets through: with that threshold a neuron clips by itself."""
+    assert isinstance(op, ReLU)
+    return float(op.ceiling.min())
+
+
+def _floored(ceiling: Array, clipped: float) -> Array:
     largest = float(ceiling.max())
     floored: Array = np.maximum(ceiling, _LOWEST_SHARE * largest if largest > 0 else 1.0)
-    return floored
+    return np.minimum(floored, clipped)

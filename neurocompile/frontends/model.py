@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurocompile.errors import GraphError
-from neurocompile.frontends.onnx_reader import read
+from neurocompile.errors import GraphError, Issue, ModelError
+from neurocompile.frontends.onnx_file import OnnxFile
+from neurocompile.frontends.onnx_reader import Imported, read
 from neurocompile.frontends.onnx_reference import OnnxReference
+from neurocompile.frontends.torch_module import export
 from neurocompile.ir import Array, Graph, run
-from neurocompile.ir.layers import Input
+from neurocompile.ir.layers import ArgMax, Input, Reshape
 
+if TYPE_CHECKING:
+    import torch
+
+_TOLERANCES = {"float16": 3e-2}
 _TOLERANCE = 1e-3
 """Relative to the largest output: ONNX Runtime computes in float32."""
 
@@ -27,7 +35,7 @@ class Model:
     Parameters
     ----------
     graph
-        Of layers, with one input.
+        Of layers, with one input and one output.
     reference
         The same network in ONNX Runtime.
     """
@@ -44,7 +52,30 @@ class Model:
         ModelError
             If the file can't be read, or with every node that can't be converted.
         """
-        return cls(read(path), OnnxReference(path))
+        imported = one_in_one_out(read(path))
+        return cls(imported.graph, OnnxReference(path, imported.outputs[0]))
+
+    @classmethod
+    def of_module(cls, module: torch.nn.Module, images: Array) -> Model:
+        """Take a PyTorch module, which stays as it is.
+
+        Parameters
+        ----------
+        module
+            With one input and one output; it is exported in evaluation mode.
+        images
+            Some of those that it takes, ``(N, *shape)``.
+
+        Raises
+        ------
+        DataError
+            If the module can't take the images.
+        ModelError
+            If PyTorch can't export it, or with every node that can't be converted.
+        """
+        exported = export(module, images)
+        imported = one_in_one_out(read(OnnxFile.of(exported)))
+        return cls(imported.graph, OnnxReference(exported.SerializeToString(), imported.outputs[0]))
 
     @property
     def entry(self) -> Input:
@@ -55,8 +86,12 @@ class Model:
 
     @property
     def classes(self) -> int:
-        """The number of values that the first output has for an image."""
-        return int(np.prod(self.graph.types[self.graph.outputs[0]].shape))
+        """The number of scores that the network has for an image, before it may choose the largest."""
+        node = self.graph[self.graph.outputs[0]]
+        while isinstance(node.op, Reshape):
+            node = self.graph[node.inputs[0]]
+        scores = node.inputs[0] if isinstance(node.op, ArgMax) else node.name
+        return math.prod(self.graph.types[scores].shape)
 
     def check_import(self, probe: Array) -> None:
         """Compare the graph with the original on a few images ``(B, *shape)``.
@@ -69,8 +104,23 @@ class Model:
         expected = self.reference.run(probe)
         found = run(self.graph, {self.graph.inputs[0].name: probe})[self.graph.outputs[0]]
         error = float(np.abs(expected.reshape(found.shape) - found).max())
-        if not error <= max(_TOLERANCE * float(np.abs(expected).max()), _LEAST):
+        tolerance = _TOLERANCES.get(self.entry.dtype, _TOLERANCE)
+        if not error <= max(tolerance * float(np.abs(expected).max()), _LEAST):
             raise GraphError(
                 f"the imported network differs from ONNX Runtime's result by {error:.3g}",
                 remedy="please report this with the model",
             )
+
+
+def one_in_one_out(imported: Imported) -> Imported:
+    """Give back what has one input and one output; raise ``ModelError`` otherwise."""
+    inputs = [node.name for node in imported.graph.inputs]
+    issues = []
+    if len(inputs) != 1:
+        issues.append(Issue(f"the model has the inputs {inputs}", remedy="export a model with one input"))
+    if len(imported.outputs) != 1:
+        problem = f"the model has the outputs {list(imported.outputs)}"
+        issues.append(Issue(problem, remedy="export a model with one output, the class scores"))
+    if issues:
+        raise ModelError.of(issues)
+    return imported

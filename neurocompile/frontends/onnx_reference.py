@@ -17,14 +17,18 @@ from neurocompile.ir import Array
 _BATCH = 250
 """Images at a time where the file leaves the batch open: larger ones need memory and are no faster."""
 
+_TYPES = {"tensor(uint8)": np.uint8, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+
 
 class OnnxReference:
     """An ONNX file's network, run in ONNX Runtime on the CPU.
 
     Parameters
     ----------
-    path
-        The file.
+    source
+        The file, or a model in memory, serialised.
+    output
+        Which output to compute; the first where it is None.
 
     Raises
     ------
@@ -32,19 +36,20 @@ class OnnxReference:
         If ONNX Runtime can't run it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, source: str | os.PathLike[str] | bytes, output: str | None = None) -> None:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4
+        model = source if isinstance(source, bytes) else os.fspath(source)
         try:
-            self._session = onnxruntime.InferenceSession(
-                os.fspath(path), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
-            raise ModelError(f"ONNX Runtime can't run {path}: {error}", remedy="export the model again") from error
+            name = "the model" if isinstance(model, bytes) else model
+            raise ModelError(f"ONNX Runtime can't run {name}: {error}", remedy="export the model again") from error
+        self._output = output or self._session.get_outputs()[0].name
         (self._input,) = self._session.get_inputs()
 
     def run(self, x: Array) -> Array:
-        """Compute the network's first output.
+        """Compute the network's output.
 
         Parameters
         ----------
@@ -55,16 +60,23 @@ class OnnxReference:
         -------
         Array
             ``(B, *output)``.
+
+        Raises
+        ------
+        ModelError
+            If ONNX Runtime fails.
         """
-        dtype = {"tensor(uint8)": np.uint8, "tensor(double)": np.float64}.get(self._input.type, np.float32)
         fixed = self._input.shape[0]
         size = fixed if isinstance(fixed, int) and fixed > 0 else _BATCH
         parts = []
         for start in range(0, len(x), size):
-            part = np.ascontiguousarray(x[start : start + size], dtype)
+            part = np.ascontiguousarray(x[start : start + size], _TYPES.get(self._input.type, np.float32))
             missing = fixed - len(part) if isinstance(fixed, int) and fixed > 0 else 0
             # A file with a fixed batch takes nothing else: the last one is filled up with its own last image.
             filled = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
-            (result, *_) = self._session.run(None, {self._input.name: filled})
+            try:
+                (result,) = self._session.run([self._output], {self._input.name: filled})
+            except Exception as error:  # as above
+                raise ModelError(f"ONNX Runtime fails: {error}", remedy="export the model again") from error
             parts.append(result[: len(part)])
         return np.concatenate(parts)

@@ -9,7 +9,7 @@ import numpy as np
 from neurocompile.ir.graph import Graph
 from neurocompile.ir.op import Array
 from neurocompile.ir.paths import paths, receivers
-from neurocompile.ir.processes import FlattenSynapses, PoolSynapses, Synapses
+from neurocompile.ir.processes import Connections
 
 
 def fan_out(graph: Graph) -> Mapping[str, Array]:
@@ -28,8 +28,7 @@ def fan_out(graph: Graph) -> Mapping[str, Array]:
             chain = [path.source, *(node.name for node in path.synapses)]
             beyond = np.ones(graph.types[chain[-1]].shape, np.int64)
             for name, node in zip(reversed(chain[:-1]), reversed(path.synapses), strict=True):
-                op = node.op
-                if isinstance(op, Synapses | PoolSynapses | FlattenSynapses):
-                    beyond = op.fan_out(graph.types[name].shape, beyond)
+                assert isinstance(node.op, Connections)
+                beyond = node.op.fan_out(graph.types[name].shape, beyond)
             counts[path.source] = counts.get(path.source, 0) + beyond
     return counts

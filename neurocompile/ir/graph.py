@@ -102,7 +102,8 @@ class Graph:
     def _broken_rules(self) -> Iterator[Issue]:
         if not self.outputs:
             yield Issue("the graph has no outputs")
-        seen: dict[str, TensorType | None] = {}
+        seen: set[str] = set()
+        types: dict[str, TensorType] = {}
         for node in self.nodes:
             op = type(node.op).__name__
             if node.name in seen:
@@ -110,14 +111,11 @@ class Graph:
             missing = [name for name in node.inputs if name not in seen]
             if missing:
                 yield Issue(f"reads {missing}, which are not defined before it", node.name, op)
-                seen[node.name] = None
-                continue
-            known = [seen[name] for name in node.inputs]
-            seen[node.name] = None
-            if any(t is None for t in known):
+            seen.add(node.name)
+            if any(name not in types for name in node.inputs):
                 continue
             try:
-                seen[node.name] = _infer(node, {n: t for n, t in seen.items() if t is not None})
+                types[node.name] = _infer(node, types)
             except GraphError as error:
                 yield from error.issues
         for name in self.outputs:

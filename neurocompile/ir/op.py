@@ -14,8 +14,11 @@ from neurocompile.errors import GraphError
 
 Array = np.ndarray[tuple[Any, ...], np.dtype[Any]]
 
-_MOST_VALUES = 1 << 28
+MOST_VALUES = 1 << 28
 """Of one image at one place of a network: those of the largest networks have some ten million."""
+
+_MOST_AXES = 8
+"""Of one image. NumPy has a limit too, and windows double the axes."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,8 @@ class TensorType:
 
     def __post_init__(self) -> None:
         # Before anything of a size that a file merely declares is allocated.
-        require(math.prod(self.shape) <= _MOST_VALUES, f"has more than {_MOST_VALUES:,} values for an image")
+        require(math.prod(self.shape) <= MOST_VALUES, f"has more than {MOST_VALUES:,} values for an image")
+        require(len(self.shape) <= _MOST_AXES, f"has more than {_MOST_AXES} axes for an image")
 
     def __str__(self) -> str:
         kind = "integer" if self.integer else "real"
@@ -102,6 +106,8 @@ def _is_frozen(array: Array) -> bool:
 
 
 def _same(a: object, b: object) -> bool:
+    if a is b:
+        return True
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)
     return type(a) is type(b) and a == b
@@ -111,3 +117,11 @@ def require(condition: bool, problem: str) -> None:
     """Raise ``GraphError`` unless the condition holds; the graph adds the node's name."""
     if not condition:
         raise GraphError(problem)
+
+
+def require_broadcast(values: Array, shape: tuple[int, ...]) -> None:
+    """Raise ``GraphError`` unless the values broadcast against one image's."""
+    fits = values.ndim <= len(shape) and all(
+        a in (1, b) for a, b in zip(reversed(values.shape), reversed(shape), strict=False)
+    )
+    require(fits, f"has values of shape {list(values.shape)} for an image of {list(shape)}")

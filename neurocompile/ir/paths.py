@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from neurocompile.errors import GraphError
 from neurocompile.ir.graph import Graph, Node
-from neurocompile.ir.processes import CurrentSum, Decoder, Encoder, IntegrateAndFire, SpikeMaxPool
+from neurocompile.ir.processes import (
+    Connections,
+    CurrentSum,
+    Decoder,
+    Encoder,
+    IntegrateAndFire,
+    SpikeMaxPool,
+)
 
 Source = Encoder | IntegrateAndFire | SpikeMaxPool
 """Sends a stream of its own; all but the encoder receive one too."""
@@ -54,22 +61,28 @@ def _walk(graph: Graph, end: str) -> Path:
     synapses: list[Node] = []
     node = graph[end]
     while not isinstance(node.op, Source):
-        if isinstance(node.op, CurrentSum):
-            raise GraphError("adds currents that go on through synapses", node.name, "CurrentSum")
+        if not isinstance(node.op, Connections):
+            raise GraphError("gives currents that go on through synapses", node.name, type(node.op).__name__)
         synapses.append(node)
         node = graph[node.inputs[0]]
     return Path(node.name, tuple(reversed(synapses)))
 
 
+def is_direct(receiver: Node, ways: Sequence[Path]) -> bool:
+    """Tell whether a receiver is a pool that takes one source's spikes as they are, with no step between."""
+    return isinstance(receiver.op, SpikeMaxPool) and len(ways) == 1 and not ways[0].synapses
+
+
 def depths(graph: Graph) -> dict[str, int]:
     """Count, for each source and receiver, the layers before it: the longest way from the encoder.
 
-    A pool that takes spikes without synapses is as deep as what it reads.
+    A pool that takes a source's spikes as they are is as deep as that source.
     """
     found: dict[str, int] = {}
     for node in graph.nodes:
         if isinstance(node.op, Encoder):
             found[node.name] = 0
         elif isinstance(node.op, Receiver):
-            found[node.name] = max(found[p.source] + bool(p.synapses) for p in paths(graph, node))
+            ways = paths(graph, node)
+            found[node.name] = max(found[p.source] for p in ways) + (not is_direct(node, ways))
     return found

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from neurocompile.ir import Array, Graph
-from neurocompile.ir.layers import Affine, ReLU
+from neurocompile.ir.layers import Affine, ReLU, per_channel
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.fold_affine import FoldAffine
 
@@ -18,7 +20,7 @@ class Balance:
 
     With ``l`` the layer's ceilings and ``l_prev`` those of the layers that it reads, ``W' = W * l_prev / l`` and
     ``b' = b / l`` (Diehl et al. 2015; per channel: Kim et al. 2020). The network computes what it did before,
-    since ``relu(x) == l * relu(x / l)``.
+    since ``relu(x) == l * relu(x / l)``. A ReLU's own ceiling is divided by ``l`` too.
 
     Parameters
     ----------
@@ -34,11 +36,12 @@ class Balance:
         for node in graph.nodes:
             if not isinstance(node.op, ReLU):
                 continue
-            ceiling = self.ceilings[node.name]
+            shape = graph.types[node.name].shape
+            ceiling = per_channel(self.ceilings[node.name], max(1, len(shape)))
             before, after = rewriter.fresh(f"{node.name}.normalise"), rewriter.fresh(f"{node.name}.restore")
             rewriter.redirect(node.name, after)
             # A ReLU before this one may have moved its restoring scale in between.
-            rewriter.set(before, Affine(1 / ceiling, 0 * ceiling), rewriter[node.name].inputs)
-            rewriter.set(node.name, ReLU(), (before,))
-            rewriter.set(after, Affine(ceiling, 0 * ceiling), (node.name,))
+            rewriter.put(before, Affine(1 / ceiling, np.zeros(1)), rewriter[node.name].inputs, shape)
+            rewriter.set(node.name, ReLU(node.op.ceiling / ceiling), (before,))
+            rewriter.put(after, Affine(ceiling, np.zeros(1)), (node.name,), shape)
         return FoldAffine()(rewriter.graph())

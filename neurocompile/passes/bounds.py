@@ -13,7 +13,6 @@ from neurocompile.ir.processes import (
     PoolSynapses,
     Synapses,
 )
-from neurocompile.passes.weights import row_sums
 
 
 def largest_values(graph: Graph) -> dict[str, float]:
@@ -27,9 +26,9 @@ def largest_values(graph: Graph) -> dict[str, float]:
         elif isinstance(op, IntegrateAndFire):
             bounds[node.name] = 1.0
         elif isinstance(op, Synapses):
-            bounds[node.name] = before[0] * float(row_sums(op.weight).max()) * 2.0**op.weight_exponent
+            bounds[node.name] = before[0] * op.gain * 2.0**op.weight_exponent
         elif isinstance(op, PoolSynapses):
-            bounds[node.name] = before[0] * op.kernel[0] * op.kernel[1]
+            bounds[node.name] = before[0] * op.window.places
         elif isinstance(op, CurrentSum):
             bounds[node.name] = sum(before)
         elif isinstance(op, Decoder):

@@ -23,4 +23,5 @@ class DropIdentities:
             if isinstance(node.op, Identity):
                 source[node.name] = source.get(node.inputs[0], node.inputs[0])
                 rewriter.redirect(node.name, source[node.name])
+                rewriter.drop(node.name)
         return rewriter.graph()

@@ -1,15 +1,29 @@
-"""Folds BatchNorm and other per-channel affines into the weights around them."""
+"""Folds BatchNorm and other affines into the weights around them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
-from neurocompile.ir import Graph, Node
-from neurocompile.ir.layers import Add, Affine, BatchNorm, Conv, Flatten, Linear, MaxPool, Pool
+from neurocompile.ir import Array, Graph, Node
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    BatchNorm,
+    Conv,
+    Linear,
+    MaxPool,
+    Pool,
+    Rearrange,
+    Reshape,
+    channels_of,
+    compact,
+    per_channel,
+)
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.weights import scale_inputs, scale_outputs
 
@@ -18,11 +32,12 @@ from neurocompile.passes.weights import scale_inputs, scale_outputs
 class FoldAffine:
     """Fold every BatchNorm and Affine into neighbouring weights, as far as that is exact.
 
-    - After a Conv or Linear that nothing else reads, it goes into that layer's weights and bias.
+    - After a Conv or Linear that nothing else reads, one for each channel goes into that layer's weights and bias.
     - Two affines in a row become one.
     - After an Add that nothing else reads, it moves to the branches.
-    - A pure scale before a Conv or Linear goes into the weights; before a pool or Flatten it moves behind (a
+    - A pure scale for each channel before a Conv or Linear goes into the weights; before a pool it moves behind (a
       positive one only, where the pool takes a maximum).
+    - Before what moves values it moves behind.
 
     An affine that has nothing to be folded into stays. With a shift it stays before a Conv, since the padding's
     zeros are not shifted.
@@ -34,109 +49,139 @@ class FoldAffine:
         rewriter = Rewriter(graph)
         for node in graph.nodes:
             if isinstance(node.op, BatchNorm):
-                rewriter.set(node.name, node.op.affine(), node.inputs)
-        graph = rewriter.graph()
-        # Each rewriting removes an affine, or moves it once towards a branch's start or end: this terminates.
-        while (folded := _fold_one(graph)) is not None:
-            graph = folded
-        return graph
+                rewriter.set(node.name, node.op.affine(len(rewriter.shape(node.name))), node.inputs)
+        waiting = deque(node.name for node in graph.nodes if isinstance(rewriter[node.name].op, Affine))
+        # Each rewriting takes an affine out, puts one into weights, or moves one on: up through an Add, or down
+        # through a pool or a move. None leads back, so this ends.
+        while waiting:
+            name = waiting.popleft()
+            if name in rewriter and isinstance(rewriter[name].op, Affine):
+                waiting.extend(_fold(rewriter, rewriter[name]))
+        return rewriter.graph()
 
 
-def _fold_one(graph: Graph) -> Graph | None:
-    for node in graph.nodes:
-        if isinstance(node.op, Affine):
-            for rule in _RULES:
-                folded = rule(graph, node, node.op)
-                if folded is not None:
-                    return folded
-    return None
+def _fold(rewriter: Rewriter, node: Node) -> Sequence[str]:
+    """Apply the first rule that fits, and name the affines that it may have given something to be folded into."""
+    if not rewriter.readers(node.name) and not rewriter.is_output(node.name):
+        rewriter.drop(node.name)
+        return ()
+    assert isinstance(node.op, Affine)
+    for rule in _RULES:
+        touched = rule(rewriter, node, node.op)
+        if touched is not None:
+            return touched
+    return ()
 
 
-def _drop_unit(graph: Graph, node: Node, op: Affine) -> Graph | None:
+def _drop_unit(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
     if np.any(op.scale != 1) or np.any(op.shift != 0):
         return None
-    rewriter = Rewriter(graph)
+    readers = [reader.name for reader in rewriter.readers(node.name)]
     rewriter.redirect(node.name, node.inputs[0])
-    return rewriter.graph()
+    rewriter.drop(node.name)
+    return [*readers, node.inputs[0]]
 
 
-def _merge_affines(graph: Graph, node: Node, op: Affine) -> Graph | None:
-    before = graph[node.inputs[0]]
+def _merge_affines(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    before = rewriter[node.inputs[0]]
     if not isinstance(before.op, Affine):
         return None
-    rewriter = Rewriter(graph)
     merged = Affine(op.scale * before.op.scale, op.scale * before.op.shift + op.shift)
     rewriter.set(node.name, merged, before.inputs)
-    return rewriter.graph()
+    return [node.name, before.name]
 
 
-def _into_weights_before(graph: Graph, node: Node, op: Affine) -> Graph | None:
-    before = graph[node.inputs[0]]
+def _into_weights_before(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    before = rewriter[node.inputs[0]]
     layer = before.op
-    if not isinstance(layer, Conv | Linear) or _is_shared(graph, before):
+    if not isinstance(layer, Conv | Linear) or rewriter.is_shared(before.name):
         return None
-    weight = scale_outputs(layer.weight, op.scale)
-    rewriter = Rewriter(graph)
-    rewriter.set(before.name, replace(layer, weight=weight, bias=layer.bias * op.scale + op.shift), before.inputs)
+    axes = len(rewriter.shape(node.name))
+    scale, shift = channels_of(op.scale, axes), channels_of(op.shift, axes)
+    if scale is None or shift is None:
+        return None
+    weight = layer.weight if np.all(scale == 1) else scale_outputs(layer.weight, scale)
+    rewriter.set(before.name, replace(layer, weight=weight, bias=layer.bias * scale + shift), before.inputs)
     rewriter.redirect(node.name, before.name)
-    return rewriter.graph()
+    rewriter.drop(node.name)
+    return [reader.name for reader in rewriter.readers(before.name)]
 
 
-def _before_add(graph: Graph, node: Node, op: Affine) -> Graph | None:
-    add = graph[node.inputs[0]]
-    if not isinstance(add.op, Add) or _is_shared(graph, add):
+def _before_add(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    add = rewriter[node.inputs[0]]
+    if not isinstance(add.op, Add) or rewriter.is_shared(add.name):
         return None
-    rewriter = Rewriter(graph)
     branches = []
     for i, branch in enumerate(add.inputs):
         name = rewriter.fresh(f"{node.name}.branch")
-        rewriter.set(name, Affine(op.scale, op.shift if i == 0 else np.zeros_like(op.shift)), (branch,))
+        shifted = Affine(op.scale, op.shift if i == 0 else np.zeros(1))
+        rewriter.put(name, shifted, (branch,), rewriter.shape(add.name))
         branches.append(name)
     rewriter.set(add.name, Add(), branches)
     rewriter.redirect(node.name, add.name)
-    return rewriter.graph()
+    rewriter.drop(node.name)
+    return branches
 
 
-def _into_weights_after(graph: Graph, node: Node, op: Affine) -> Graph | None:
-    if np.any(op.shift != 0):
+def _into_weights_after(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    scale = channels_of(op.scale, len(rewriter.shape(node.name)))
+    if scale is None or np.any(op.shift != 0):
         return None
-    for reader in graph.consumers(node.name):
+    for reader in rewriter.readers(node.name):
         layer = reader.op
         if isinstance(layer, Conv | Linear):
-            rewriter = Rewriter(graph)
-            weight = scale_inputs(layer.weight, op.scale, layer.groups if isinstance(layer, Conv) else 1)
+            weight = scale_inputs(layer.weight, scale, layer.groups if isinstance(layer, Conv) else 1)
             rewriter.set(reader.name, replace(layer, weight=weight), node.inputs)
-            return rewriter.graph()
+            return [node.name, node.inputs[0]]
     return None
 
 
-def _behind_pool(graph: Graph, node: Node, op: Affine) -> Graph | None:
-    if np.any(op.shift != 0):
+def _behind_pool(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    scale = channels_of(op.scale, len(rewriter.shape(node.name)))
+    if scale is None or np.any(op.shift != 0):
         return None
-    for reader in graph.consumers(node.name):
-        if not isinstance(reader.op, Pool | Flatten) or (isinstance(reader.op, MaxPool) and np.any(op.scale <= 0)):
-            continue
-        rewriter = Rewriter(graph)
-        behind = rewriter.fresh(f"{reader.name}.scale")
-        scale = op.scale
-        if isinstance(reader.op, Flatten) and len(scale) > 1:
-            scale = np.repeat(scale, int(np.prod(graph.types[node.name].shape[1:])))
-        rewriter.redirect(reader.name, behind)
-        rewriter.set(reader.name, reader.op, node.inputs)
-        rewriter.set(behind, Affine(scale, np.zeros_like(scale)), (reader.name,))
-        return rewriter.graph()
+    for reader in rewriter.readers(node.name):
+        if isinstance(reader.op, Pool) and not (isinstance(reader.op, MaxPool) and np.any(scale <= 0)):
+            spread = per_channel(scale, len(rewriter.shape(reader.name)))
+            return _move_behind(rewriter, node, reader, Affine(spread, np.zeros(1)))
     return None
 
 
-def _is_shared(graph: Graph, node: Node) -> bool:
-    return len(graph.consumers(node.name)) > 1 or node.name in graph.outputs
+def _behind_move(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    shape = rewriter.shape(node.name)
+    for reader in rewriter.readers(node.name):
+        if isinstance(reader.op, Reshape | Rearrange):
+            move = reader.op
+            scale, shift = _moved(op.scale, shape, move, 1.0), _moved(op.shift, shape, move, 0.0)
+            return _move_behind(rewriter, node, reader, Affine(scale, shift))
+    return None
 
 
-_RULES: tuple[Callable[[Graph, Node, Affine], Graph | None], ...] = (
+def _moved(values: Array, shape: tuple[int, ...], move: Reshape | Rearrange, padding: float) -> Array:
+    """Give what values that broadcast against an image become behind a move; what it pads gets the padding."""
+    if values.size == 1 and (isinstance(move, Reshape) or np.all(values == padding)):
+        return values.reshape(1)
+    whole = np.broadcast_to(values, shape)
+    if isinstance(move, Reshape):
+        return compact(whole.reshape(move.shape))
+    return compact(np.where(move.index >= 0, whole.reshape(-1)[move.index], padding))
+
+
+def _move_behind(rewriter: Rewriter, node: Node, reader: Node, affine: Affine) -> Sequence[str]:
+    behind = rewriter.fresh(f"{reader.name}.affine")
+    rewriter.redirect(reader.name, behind)
+    rewriter.set(reader.name, reader.op, node.inputs)
+    rewriter.put(behind, affine, (reader.name,), rewriter.shape(reader.name))
+    # What is behind may be an affine that now has another to merge with.
+    return [node.name, behind, *(r.name for r in rewriter.readers(behind))]
+
+
+_RULES: tuple[Callable[[Rewriter, Node, Affine], Sequence[str] | None], ...] = (
     _drop_unit,
     _merge_affines,
     _into_weights_before,
     _before_add,
     _into_weights_after,
     _behind_pool,
+    _behind_move,
 )

@@ -14,12 +14,15 @@ from neurocompile.ir.layers import (
     Add,
     Affine,
     AvgPool,
+    Concat,
     Conv,
-    Flatten,
     Input,
     Linear,
     MaxPool,
+    Rearrange,
     ReLU,
+    Reshape,
+    compact,
     per_channel,
 )
 from neurocompile.ir.processes import (
@@ -27,30 +30,33 @@ from neurocompile.ir.processes import (
     CurrentSum,
     Decoder,
     Encoder,
-    FlattenSynapses,
     IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
+    Readout,
     Reset,
+    ReshapeSynapses,
     ScaleSynapses,
     SpikeMaxPool,
     Synapses,
+    WireSynapses,
 )
 from neurocompile.passes.base import Fidelity
-from neurocompile.passes.weights import scale_inputs, scale_outputs
+from neurocompile.passes.ways import Way, extended
 
-Way = tuple[str, tuple[tuple[str, Op], ...]]
-"""From one source of spikes to a neuron: the source's name, and the named synapses on the way."""
+_MOST_WAYS = 1024
+"""To one neuron: branches that are split and added again without neurons between double them each time."""
 
 
 @dataclass(frozen=True)
 class Lower:
     """Turn a balanced graph of layers into a graph of processes.
 
-    ReLU becomes integrate-and-fire neurons with threshold 1. Everything linear between two layers of neurons
-    becomes synapses: each neuron's current is the sum of its paths, one from each source of spikes, and branches
-    that were added meet in that sum. Biases are gathered at the neuron, as the constant current that it receives
-    when nothing spikes. The output's current is accumulated by the decoder.
+    ReLU becomes integrate-and-fire neurons with threshold 1; a ReLU with a ceiling of 1 too, since a neuron that
+    fires at every step is at its ceiling. Everything linear between two layers of neurons becomes synapses: each
+    neuron's current is the sum of its ways, one from each source of spikes, and branches that were added or joined
+    meet in that sum. Biases are gathered at the neuron, as the constant current that it receives when nothing
+    spikes. The output's current is accumulated by the decoder.
 
     What is computed is the same as before for a constant input, in the limit of many steps, for reset by
     subtraction.
@@ -61,40 +67,46 @@ class Lower:
         The process that stands for the input.
     reset
         Of all neurons: ``subtract`` or ``zero``.
+    readout
+        What the decoder makes of the outputs.
     """
 
     fidelity: ClassVar[Fidelity] = "asymptotic"
     encoder: Encoder
     reset: Reset = "subtract"
+    readout: Readout = "linear"
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
-        issues = list(_what_does_not_lower(graph))
+        rest = _values_at_rest(graph)
+        issues = list(_what_does_not_lower(graph, rest))
         if issues:
             raise GraphError.of(issues)
         processes = _Processes(node.name for node in graph.nodes if isinstance(node.op, Input | ReLU | MaxPool))
-        paths: dict[str, tuple[Way, ...]] = {}
-        rest = _values_at_rest(graph)
+        ways: dict[str, tuple[Way, ...]] = {}
         for node in graph.nodes:
-            op = node.op
+            op, shape = node.op, graph.types[node.name].shape
             if isinstance(op, Input):
                 processes.put(node.name, replace(self.encoder, shape=op.shape), ())
-                unit = np.array([self.encoder.unit])
-                paths[node.name] = _extend(((node.name, ()),), f"{node.name}.unit", ScaleSynapses(unit))
+                unit = ScaleSynapses(np.array([self.encoder.unit]))
+                ways[node.name] = extended((Way(node.name, shape),), f"{node.name}.unit", unit)
             elif isinstance(op, ReLU):
-                current = processes.add_paths(node.name, paths[node.inputs[0]])
-                processes.put(node.name, _neuron(rest[node.inputs[0]], self.reset), (current,))
-                paths[node.name] = ((node.name, ()),)
+                current = processes.add_ways(node.name, ways[node.inputs[0]])
+                processes.put(node.name, _neurons(rest[node.inputs[0]], shape, self.reset), (current,))
+                ways[node.name] = (Way(node.name, shape),)
             elif isinstance(op, MaxPool):
-                current = processes.add_paths(node.name, paths[node.inputs[0]], direct=True)
-                processes.put(node.name, SpikeMaxPool(op.kernel, op.stride, op.padding), (current,))
-                paths[node.name] = ((node.name, ()),)
-            elif isinstance(op, Add):
-                paths[node.name] = tuple(path for name in node.inputs for path in paths[name])
+                current = processes.add_ways(node.name, ways[node.inputs[0]], of_spikes=True)
+                pool = SpikeMaxPool(op.kernel, op.stride, op.padding, op.dilation)
+                processes.put(node.name, pool, (current,))
+                ways[node.name] = (Way(node.name, shape),)
             else:
-                paths[node.name] = _through(node, paths[node.inputs[0]])
+                ways[node.name] = _merged(_through(node, [ways[name] for name in node.inputs], graph))
+                if len(ways[node.name]) > _MOST_WAYS:
+                    problem = f"adds up more than {_MOST_WAYS} ways from neurons without neurons between"
+                    raise GraphError(problem, node.name, type(op).__name__, "put a ReLU behind some of the sums")
         (output,) = graph.outputs
-        current = processes.add_paths("decoder", paths[output])
-        decoder = processes.add("decoder", Decoder(_compact(rest[output])), (current,))
+        current = processes.add_ways("decoder", ways[output])
+        bias = compact(_array(rest[output], graph.types[output].shape))
+        decoder = processes.add("decoder", Decoder(bias, readout=self.readout), (current,))
         return Graph.of(processes.nodes, (decoder,))
 
 
@@ -123,118 +135,147 @@ class _Processes:
         self.nodes.append(Node(name, op, inputs))
         return name
 
-    def add_paths(self, reader: str, paths: Sequence[Way], direct: bool = False) -> str:
-        """Add the synapses of paths and their sum, and give the name of the current.
+    def add_ways(self, reader: str, ways: Sequence[Way], of_spikes: bool = False) -> str:
+        """Add the synapses of ways and their sum, and give the name of the current.
 
         Parameters
         ----------
         reader
             The process that receives the current.
-        direct
-            Whether the reader takes a source's spikes without synapses between.
+        of_spikes
+            Whether the reader takes spikes as they are, which wires alone lead to it.
         """
+        encoders = {node.name for node in self.nodes if isinstance(node.op, Encoder)}
+        wired = of_spikes and not any(isinstance(step.op, Synapses) for way in ways for step in way.steps)
+        # The encoder's values are worth something else than spikes: with these they only add up as currents.
+        direct = wired and (len(ways) == 1 or not any(way.source in encoders for way in ways))
         ends = []
-        for source, chain in paths:
-            steps = chain
-            if not any(isinstance(op, Synapses) for _, op in chain) and not (direct and len(paths) == 1):
-                steps = (*chain, (f"{reader}.from.{source}", ScaleSynapses(np.ones(1))))
-            end = source
+        for way in ways:
+            steps = [(step.name, step.op) for step in way.steps]
+            if not direct and not any(isinstance(op, Synapses) for _, op in steps):
+                steps.append((f"{reader}.from.{way.source}", ScaleSynapses(np.ones(1))))
+            end = way.source
             for name, op in steps:
                 end = self.add(f"{name}.to.{reader}" if name in self._taken else name, op, (end,))
             ends.append(end)
         return ends[0] if len(ends) == 1 else self.add(f"{reader}.current", CurrentSum(), tuple(ends))
 
 
-def _what_does_not_lower(graph: Graph) -> list[Issue]:
-    issues = []
+def _what_does_not_lower(graph: Graph, rest: dict[str, Array | None]) -> Iterable[Issue]:
     if len(graph.outputs) != 1:
-        issues.append(Issue(f"has the outputs {list(graph.outputs)}", remedy="export a model with one output"))
+        yield Issue(f"has the outputs {list(graph.outputs)}", remedy="export a model with one output")
     if len(graph.inputs) != 1:
         names = [node.name for node in graph.inputs]
-        issues.append(Issue(f"has the inputs {names}", remedy="export a model with one input"))
-    rest = _values_at_rest(graph)
+        yield Issue(f"has the inputs {names}", remedy="export a model with one input")
     for node in graph.nodes:
-        if isinstance(node.op, MaxPool) and np.any(rest[node.inputs[0]] != 0):
-            remedy = "put the ReLU before the pool"
-            issues.append(Issue("pools values with a bias that are not rectified", node.name, "MaxPool", remedy))
-    return issues
+        if isinstance(node.op, MaxPool) and rest[node.inputs[0]] is not None:
+            yield Issue(
+                "pools values with a bias that are not rectified",
+                node.name,
+                "MaxPool",
+                "put the ReLU before the pool",
+            )
+        if isinstance(node.op, ReLU) and np.any(node.op.ceiling < 1):
+            yield Issue("has a ceiling below the threshold", node.name, "ReLU", "balance the network first")
+        if not isinstance(node.op, _LOWERED):
+            yield Issue("has no spiking form", node.name, type(node.op).__name__, "export the model without it")
 
 
-def _values_at_rest(graph: Graph) -> dict[str, Array]:
-    """Compute what every layer gives when nothing spikes and the input is 0: the sum of its biases."""
-    rest: dict[str, Array] = {}
+_LOWERED = (Add, Affine, AvgPool, Concat, Conv, Input, Linear, MaxPool, Rearrange, ReLU, Reshape)
+
+
+def _values_at_rest(graph: Graph) -> dict[str, Array | None]:
+    """Compute what every layer gives when nothing spikes and the input is 0: the sum of its biases.
+
+    None stands for zeros, which are not computed with.
+    """
+    rest: dict[str, Array | None] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Input | ReLU | MaxPool):
-            rest[node.name] = np.zeros(graph.types[node.name].shape)
+        shape = graph.types[node.name].shape
+        before = [rest[name] for name in node.inputs]
+        if isinstance(node.op, Input | ReLU | MaxPool) or not isinstance(node.op, _LOWERED):
+            rest[node.name] = None
+        elif any(values is not None for values in before):
+            arrays = [_array(rest[name], graph.types[name].shape)[None] for name in node.inputs]
+            rest[node.name] = node.op.run(*arrays)[0]
         else:
-            rest[node.name] = node.op.run(*(rest[name][None] for name in node.inputs))[0]
+            rest[node.name] = _bias(node.op, shape)
     return rest
 
 
-def _neuron(bias: Array, reset: Reset) -> IntegrateAndFire:
+def _bias(op: Op, shape: tuple[int, ...]) -> Array | None:
+    """Give what a layer makes of zeros."""
+    values = np.zeros(1)
+    if isinstance(op, Conv | Linear):
+        values = per_channel(op.bias, len(shape))
+    elif isinstance(op, Affine):
+        values = op.shift
+    return np.broadcast_to(values, shape) if np.any(values) else None
+
+
+def _array(values: Array | None, shape: tuple[int, ...]) -> Array:
+    return np.broadcast_to(np.float64(0), shape) if values is None else values
+
+
+def _neurons(bias: Array | None, shape: tuple[int, ...], reset: Reset) -> IntegrateAndFire:
     # Half a threshold to start with rounds the count of spikes to the nearest instead of down (Bu et al. 2022).
     # A reset to zero throws away what is left, so there it only adds spikes.
     v_init = 0.5 if reset == "subtract" else 0.0
-    return IntegrateAndFire(_compact(bias), np.array(1.0), np.array(v_init), reset)
+    return IntegrateAndFire(compact(_array(bias, shape)), np.array(1.0), np.array(v_init), reset)
 
 
-def _compact(values: Array) -> Array:
-    """Keep one value for each channel where all of a channel's are equal."""
-    first = values.reshape(len(values), -1)[:, 0]
-    spread = per_channel(first, values.ndim)
-    return spread if np.array_equal(np.broadcast_to(spread, values.shape), values) else values
+def _merged(ways: Sequence[Way]) -> tuple[Way, ...]:
+    """Make one way of those that are the same, so that a value added to itself is one that counts twice."""
+    counts: dict[tuple[str, tuple[int, ...]], list[Way]] = {}
+    for way in ways:
+        counts.setdefault((way.source, tuple(id(step.op) for step in way.steps)), []).append(way)
+    merged: list[Way] = []
+    for same in counts.values():
+        if len(same) == 1:
+            merged += same
+        else:
+            merged += extended(same[:1], f"{same[0].source}.times", ScaleSynapses(np.array([float(len(same))])))
+    return tuple(merged)
 
 
-def _through(node: Node, paths: Sequence[Way]) -> tuple[Way, ...]:
-    """Extend paths by a linear layer; its bias is gathered elsewhere."""
+def _through(node: Node, before: Sequence[tuple[Way, ...]], graph: Graph) -> tuple[Way, ...]:
+    """Extend ways by a linear layer; its bias is gathered elsewhere."""
     op = node.op
-    if isinstance(op, Conv):
-        conv = ConvSynapses(
-            op.weight, stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups
+    if isinstance(op, Add):
+        return tuple(way for ways in before for way in ways)
+    if isinstance(op, Concat):
+        return tuple(
+            way
+            for ways, index in zip(before, _places(op, node, graph), strict=True)
+            for way in extended(ways, node.name, WireSynapses(index))
         )
-        return _extend(paths, node.name, conv)
+    (ways,) = before
+    if isinstance(op, Conv):
+        weight = op.weight.astype(np.float64, copy=False)
+        conv = ConvSynapses(weight, stride=op.stride, padding=op.padding, dilation=op.dilation, groups=op.groups)
+        return extended(ways, node.name, conv)
     if isinstance(op, Linear):
-        return _extend(paths, node.name, LinearSynapses(op.weight))
+        return extended(ways, node.name, LinearSynapses(op.weight.astype(np.float64, copy=False)))
     if isinstance(op, Affine):
-        return _extend(paths, node.name, ScaleSynapses(op.scale))
+        return extended(ways, node.name, ScaleSynapses(op.scale.astype(np.float64, copy=False)))
     if isinstance(op, AvgPool):
-        pool = PoolSynapses(op.kernel, op.stride, op.padding)
-        size = np.array([op.kernel[0] * op.kernel[1]])
-        return _extend(_extend(paths, node.name, pool), f"{node.name}.mean", ScaleSynapses(1 / size))
-    if isinstance(op, Flatten):
-        return _extend(paths, node.name, FlattenSynapses())
-    raise GraphError("has no spiking form", node.name, type(op).__name__)
+        pool = PoolSynapses(op.kernel, op.stride, op.padding, op.dilation)
+        mean = ScaleSynapses(np.array([1 / op.window.places]))
+        return extended(extended(ways, node.name, pool), f"{node.name}.mean", mean)
+    if isinstance(op, Reshape):
+        return extended(ways, node.name, ReshapeSynapses(op.shape))
+    assert isinstance(op, Rearrange)
+    return extended(ways, node.name, WireSynapses(op.index))
 
 
-def _extend(paths: Sequence[Way], name: str, op: Op) -> tuple[Way, ...]:
-    return tuple((source, _simplify((*chain, (name, op)))) for source, chain in paths)
-
-
-def _simplify(chain: tuple[tuple[str, Op], ...]) -> tuple[tuple[str, Op], ...]:
-    """Merge the weights at a chain's end with a scale before them, or a scale at its end with what is before.
-
-    Pools and Flatten may lie between.
-    """
-    *before, (name, op) = chain
-    if not isinstance(op, Synapses):
-        return chain
-    for i in reversed(range(len(before))):
-        earlier_name, earlier = before[i]
-        if not isinstance(earlier, Synapses):
-            continue
-        # Behind Flatten each feature has a scale of its own, which channels can't take in.
-        if isinstance(op, ScaleSynapses) and len(op.weight) in (1, len(earlier.weight)):
-            scaled = replace(earlier, weight=scale_outputs(earlier.weight, op.weight))
-            return (*before[:i], (earlier_name, scaled), *before[i + 1 :])
-        if isinstance(earlier, ScaleSynapses):
-            scaled = replace(op, weight=_scale_before(op, earlier.weight))
-            return (*before[:i], *before[i + 1 :], (name, scaled))
-        break
-    return chain
-
-
-def _scale_before(op: Synapses, scale: Array) -> Array:
-    if isinstance(op, ScaleSynapses):
-        weight: Array = op.weight * np.repeat(scale, len(op.weight) // len(scale))
-        return weight
-    return scale_inputs(op.weight, scale, op.groups if isinstance(op, ConvSynapses) else 1)
+def _places(op: Concat, node: Node, graph: Graph) -> Iterable[Array]:
+    """Yield, for each branch, where its values come to in the whole; -1 where others do."""
+    shape, start = graph.types[node.name].shape, 0
+    for name in node.inputs:
+        branch = graph.types[name].shape
+        index = np.full(shape, -1, np.int32)
+        end = start + branch[op.axis]
+        place = (*[slice(None)] * op.axis, slice(start, end))
+        index[place] = np.arange(np.prod(branch, dtype=np.int64), dtype=np.int32).reshape(branch)
+        start = end
+        yield index

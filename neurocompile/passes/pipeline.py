@@ -11,9 +11,10 @@ from neurocompile.ir import Array, Graph, run
 from neurocompile.passes.base import Pass
 from neurocompile.passes.drop_identities import DropIdentities
 from neurocompile.passes.fold_affine import FoldAffine
-from neurocompile.passes.hoist_relu import HoistReLU
+from neurocompile.passes.hoist_pools import HoistPools
+from neurocompile.passes.merge_moves import MergeMoves
 
-SIMPLIFY: tuple[Pass, ...] = (DropIdentities(), HoistReLU(), FoldAffine())
+SIMPLIFY: tuple[Pass, ...] = (DropIdentities(), MergeMoves(), HoistPools(), FoldAffine())
 """What every network goes through before its thresholds are chosen."""
 
 _TOLERANCE = 1e-8
@@ -42,7 +43,9 @@ def apply(passes: Sequence[Pass], graph: Graph, probe: Array) -> Graph:
     """
     expected = _outputs(graph, probe)
     for step in passes:
-        graph = step(graph)
+        before, graph = graph, step(graph)
+        if graph == before:
+            continue
         found = _outputs(graph, probe)
         for a, b in zip(expected, found, strict=True):
             error = float(np.abs(a - b).max())

@@ -11,22 +11,23 @@ import numpy as np
 from neurocompile.calibration.ceilings import Granularity
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fixed_point import CURRENT_MAX, CURRENT_SHIFT, split_bias
-from neurocompile.ir.layers import per_channel
+from neurocompile.ir.layers import compact, per_channel
 from neurocompile.ir.paths import Path, paths
 from neurocompile.ir.processes import (
     ConvSynapses,
     Decoder,
     Encoder,
-    FlattenSynapses,
     IntegrateAndFire,
     PoolSynapses,
+    ReshapeSynapses,
     ScaleSynapses,
     SpikeMaxPool,
     Synapses,
+    WireSynapses,
 )
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.units import Branch, choose_unit
-from neurocompile.passes.weights import row_sums, scale_inputs
+from neurocompile.passes.weights import scale_inputs
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ class _Quantizer:
             elif isinstance(op, Decoder):
                 unit, offset = self._quantize_paths(node, op.bias)
                 bias = _membrane_units(op.bias, unit) + offset
-                self.rewriter.set(node.name, Decoder(bias, float(unit[0]) / 2**CURRENT_SHIFT), node.inputs)
+                decoder = replace(op, bias=bias, unit=float(unit[0]) / 2**CURRENT_SHIFT)
+                self.rewriter.set(node.name, decoder, node.inputs)
             elif isinstance(op, SpikeMaxPool):
                 self._quantize_pool(node)
         return self.rewriter.graph()
@@ -87,7 +89,8 @@ class _Quantizer:
     def _quantize_neurons(self, node: Node, op: IntegrateAndFire) -> None:
         unit, offset = self._quantize_paths(node, op.bias)
         dimensions = len(self.graph.types[node.name].shape)
-        mantissa, exponent = split_bias(_membrane_units(op.bias, per_channel(unit, dimensions)) + offset)
+        bias = op.bias.reshape((1,) * (dimensions - op.bias.ndim) + op.bias.shape)
+        mantissa, exponent = split_bias(_membrane_units(bias, per_channel(unit, dimensions)) + offset)
         threshold = np.rint(1 / unit).astype(np.int64) << CURRENT_SHIFT
         if len(threshold) > 1:
             threshold = per_channel(threshold, dimensions)
@@ -98,14 +101,14 @@ class _Quantizer:
         self.sent[node.name] = _SPIKE
 
     def _quantize_pool(self, node: Node) -> None:
-        first, *more = paths(self.graph, node)
-        if not first.synapses and not more:
-            self.sent[node.name] = self.sent[first.source]
+        ways = paths(self.graph, node)
+        if not any(isinstance(s.op, Synapses) for path in ways for s in path.synapses):
+            self.sent[node.name] = self.sent[ways[0].source]
             return
         unit, _ = self._quantize_paths(node, np.zeros(1))
         self.sent[node.name] = _Signal(unit, float(CURRENT_MAX))
 
-    def _quantize_paths(self, receiver: Node, bias: Array) -> tuple[Array, int]:
+    def _quantize_paths(self, receiver: Node, bias: Array) -> tuple[Array, Array]:
         """Quantize all weights on the paths to a receiver.
 
         Returns
@@ -113,57 +116,79 @@ class _Quantizer:
         unit
             The real value of a current of 1: ``(channels,)`` of the receiver, or ``(1,)``.
         offset
-            What to add to the bias, in membrane units, since shifted currents are rounded down.
+            What to add to the bias, in membrane units, since shifted currents are rounded down; it broadcasts.
         """
         ways = paths(self.graph, receiver)
         branches = [self._branch(path) for path in ways]
         is_neuron = isinstance(receiver.op, IntegrateAndFire)
-        per_layer = self.granularity == "layer" or not is_neuron or any(b.flattened for b in branches)
+        per_layer = self.granularity == "layer" or not is_neuron or any(b.rewired for b in branches)
         unit = choose_unit(branches, bias, per_layer=per_layer, has_threshold=is_neuron)
-        offset = 0
-        for branch in branches:
+        offset = np.zeros(1, np.int64)
+        for branch, path in zip(branches, ways, strict=True):
             weight, exponent = branch.integers(unit)
             op = branch.node.op
             assert isinstance(op, Synapses)
             self.rewriter.set(
                 branch.node.name, replace(op, weight=weight, weight_exponent=exponent), branch.node.inputs
             )
-            offset += branch.window << (CURRENT_SHIFT - 1) if exponent < 0 else 0
-        return unit, offset
+            if exponent < 0:
+                offset = offset + self._half_units(branch, path)
+        return unit, compact(offset)
+
+    def _half_units(self, branch: Branch, path: Path) -> Array:
+        """Give half a unit of current for each that a branch rounds down, in membrane units; it broadcasts."""
+        half = 1 << (CURRENT_SHIFT - 1)
+        if not branch.rewired:
+            return np.array([branch.window * half])
+        # Where wires lead no current, none is rounded.
+        behind = path.synapses[path.synapses.index(branch.node) + 1 :]
+        halves = np.full((1, 1, *self.graph.types[branch.node.name].shape), half, np.int64)
+        for node in behind:
+            halves = node.op.run(halves)
+        return halves[0, 0].astype(np.int64)
 
     def _branch(self, path: Path) -> Branch:
         """Quantize the path up to its last weights, and describe those in the integers that reach them."""
         *_, last = (i for i, s in enumerate(path.synapses) if isinstance(s.op, Synapses))
         signal = self.sent[path.source]
-        for node in path.synapses[:last]:
-            signal = self._pass_on(node, signal)
+        for i, node in enumerate(path.synapses[:last]):
+            rewired = any(isinstance(s.op, _Wires) for s in path.synapses[i + 1 : last])
+            signal = self._pass_on(node, signal, rewired=rewired)
         node = path.synapses[last]
         behind = [s.op for s in path.synapses[last + 1 :]]
         return Branch(
             node=node,
-            weight=_per_integer(node.op, signal.worth),
+            weight=_per_integer(node.op, signal.worth, self._axes(node)),
             largest=signal.largest,
-            window=math.prod(op.kernel[0] * op.kernel[1] for op in behind if isinstance(op, PoolSynapses)),
-            flattened=any(isinstance(op, FlattenSynapses) for op in behind),
+            window=math.prod(op.window.places for op in behind if isinstance(op, PoolSynapses)),
+            rewired=any(isinstance(op, _Wires) for op in behind),
         )
 
-    def _pass_on(self, node: Node, signal: _Signal) -> _Signal:
+    def _axes(self, node: Node) -> int:
+        return len(self.graph.types[node.name].shape)
+
+    def _pass_on(self, node: Node, signal: _Signal, *, rewired: bool) -> _Signal:
+        """Tell what a signal becomes; weights that wires follow get one unit, since wires mix channels."""
         op = node.op
         if isinstance(op, PoolSynapses):
-            return replace(signal, largest=signal.largest * op.kernel[0] * op.kernel[1])
-        if isinstance(op, FlattenSynapses):
-            size = self.graph.types[node.name].shape[0]
-            worth = signal.worth
-            return replace(signal, worth=np.repeat(worth, size // len(worth)) if len(worth) > 1 else worth)
+            return replace(signal, largest=signal.largest * op.window.places)
+        if isinstance(op, _Wires):
+            # What is sent through wires has one worth.
+            return signal
         assert isinstance(op, Synapses)
         # Weights that lead to other weights instead of to neurons: their sum goes on as a graded message.
-        branch = Branch(node, _per_integer(op, signal.worth), signal.largest, window=1, flattened=False)
-        unit = choose_unit([branch], np.zeros(1), per_layer=False, has_threshold=False)
+        branch = Branch(
+            node, _per_integer(op, signal.worth, self._axes(node)), signal.largest, window=1, rewired=rewired
+        )
+        unit = choose_unit([branch], np.zeros(1), per_layer=rewired, has_threshold=False)
         weight, exponent = branch.integers(unit)
         self.rewriter.set(node.name, replace(op, weight=weight, weight_exponent=exponent), node.inputs)
         # What no weight leads to never carries a value: it must not take up the range of the next weights.
-        worth = np.where(branch.peaks > 0, unit, 0)
-        return _Signal(worth, signal.largest * float(row_sums(weight).max()) * 2.0**exponent)
+        worth = unit if rewired else np.where(branch.peaks > 0, unit, 0)
+        return _Signal(worth, signal.largest * replace(op, weight=weight).gain * 2.0**exponent)
+
+
+_Wires = ReshapeSynapses | WireSynapses
 
 
 def _membrane_units(bias: Array, unit: Array) -> Array:
@@ -171,9 +196,12 @@ def _membrane_units(bias: Array, unit: Array) -> Array:
     return units
 
 
-def _per_integer(op: object, worth: Array) -> Array:
+def _per_integer(op: object, worth: Array, axes: int) -> Array:
     """Scale real weights so that they apply to integers of the given worth."""
     assert isinstance(op, Synapses)
     if isinstance(op, ScaleSynapses):
-        return op.weight * worth
+        # All axes are written out, so that the first one is the channels.
+        aligned = op.weight.reshape((1,) * (axes - op.weight.ndim) + op.weight.shape)
+        weight: Array = aligned * per_channel(worth, axes)
+        return weight
     return scale_inputs(op.weight, worth, op.groups if isinstance(op, ConvSynapses) else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from neurocompile.ir.fixed_point import (
     MEMBRANE_MAX,
     WEIGHT_MAX,
 )
-from neurocompile.passes.weights import row_sums
+from neurocompile.ir.processes import Synapses
 
 _BIAS_MAX = 0.95 * (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / 2**CURRENT_SHIFT
 """The largest bias, in units of current, with room for the offsets of rounding."""
@@ -46,7 +46,7 @@ class Branch:
         The largest of those integers.
     window
         How many of their sums pools add up behind them.
-    flattened
+    rewired
         Whether the receiver's channels are no longer those of the weights.
     """
 
@@ -54,7 +54,7 @@ class Branch:
     weight: Array
     largest: float
     window: int
-    flattened: bool
+    rewired: bool
 
     @property
     def peaks(self) -> Array:
@@ -79,7 +79,9 @@ class Branch:
     def largest_current(self, unit: Array) -> float:
         """Bound the currents, in units, whatever arrives."""
         weight, exponent = self.integers(unit)
-        return float(row_sums(weight).max()) * 2.0**exponent * self.largest * self.window
+        op = self.node.op
+        assert isinstance(op, Synapses)
+        return replace(op, weight=weight).gain * 2.0**exponent * self.largest * self.window
 
 
 def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has_threshold: bool) -> Array:

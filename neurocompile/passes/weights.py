@@ -1,4 +1,7 @@
-"""Arithmetic on weights ``(out, in // groups, ...)``."""
+"""Arithmetic on weights ``(out, in // groups, ...)``, as read from a file or in float64.
+
+Results are read-only, so that operators take them as they are: networks with a gigabyte of weights are common.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,48 @@ from neurocompile.ir import Array
 from neurocompile.ir.layers import per_channel
 
 
+def real(weight: Array) -> Array:
+    """Give weights in float64, without a copy where they are."""
+    return _frozen(weight.astype(np.float64)) if weight.dtype != np.float64 else weight
+
+
 def scale_outputs(weight: Array, scale: Array) -> Array:
     """Multiply the weights into each output channel; ``scale`` is ``(out,)`` or ``(1,)``."""
-    scaled: Array = weight * per_channel(scale, weight.ndim)
-    return scaled
+    return weight if np.all(scale == 1) else _frozen(weight * per_channel(scale, weight.ndim))
 
 
 def scale_inputs(weight: Array, scale: Array, groups: int = 1) -> Array:
-    """Multiply the weights out of each input channel.
+    """Multiply the weights out of each input channel; ``scale`` is ``(in,)`` or ``(1,)``."""
+    if np.all(scale == 1):
+        return weight
+    outputs, channels = weight.shape[:2]
+    by_group = weight.reshape(groups, outputs // groups, channels, -1)
+    grouped = np.broadcast_to(scale, (channels * groups,)).reshape(groups, 1, channels, 1)
+    return _frozen(by_group * grouped).reshape(weight.shape)
+
+
+def wire_inputs(weight: Array, sources: Array, channels: int) -> Array:
+    """Give weights that take values before wires as these took the values behind them.
 
     Parameters
     ----------
     weight
-        ``(out, in // groups, ...)``.
-    scale
-        ``(in,)`` or ``(1,)``; fewer values than inputs stand for channels that were flattened, each repeated.
-    groups
-        Of a convolution.
+        ``(out, in, ...)``.
+    sources
+        For each input its place before the wires, -1 for none: ``(in,)``.
+    channels
+        How many places there are before the wires.
     """
-    outputs, channels = weight.shape[:2]
-    per_input = np.repeat(scale, channels * groups // len(scale)) if len(scale) > 1 else scale
-    grouped = np.broadcast_to(per_input, (channels * groups,)).reshape(groups, 1, channels)
-    by_group = weight.reshape(groups, outputs // groups, channels, -1)
-    scaled: Array = (by_group * grouped[..., None]).reshape(weight.shape)
-    return scaled
+    wired = np.zeros((len(weight), channels, *weight.shape[2:]))
+    rest = np.flatnonzero(sources >= 0)
+    while len(rest):
+        # Places from which several wires lead take their weights' sum, one wire of each at a time.
+        places, first = np.unique(sources[rest], return_index=True)
+        wired[:, places] += weight[:, rest[first]]
+        rest = np.delete(rest, first)
+    return _frozen(wired)
 
 
-def row_sums(weight: Array) -> Array:
-    """Sum the sizes of the weights into each output channel: ``(out,)``."""
-    sums: Array = np.abs(weight.astype(np.float64)).reshape(len(weight), -1).sum(axis=1)
-    return sums
+def _frozen(weight: Array) -> Array:
+    weight.setflags(write=False)
+    return weight

@@ -6,6 +6,7 @@ import dataclasses
 from importlib.metadata import version
 from typing import Any
 
+from neurocompile.checker import Check
 from neurocompile.evaluate import Evaluation
 from neurocompile.network import Network
 from neurocompile.report.deployed import Comparison, Ran
@@ -66,6 +67,26 @@ def ran(deployment: str, target: str, steps: int, result: Ran) -> dict[str, Any]
         "spikes": {name: activity.events for name, activity in result.activity.items()},
         "spikes_sha256": result.digest,
         "seconds": result.seconds,
+    }
+
+
+def checked(model: str, check: Check) -> dict[str, Any]:
+    """Describe what ``neurocompile check MODEL`` found."""
+    return {
+        **_head("check"),
+        "model": model,
+        "target": check.target,
+        "converts": check.converts,
+        "issues": [dataclasses.asdict(issue) for issue in check.issues],
+        "approximations": [dataclasses.asdict(approximation) for approximation in check.approximations],
+        "parameters": check.parameters,
+        "size": None if check.size is None else dataclasses.asdict(check.size),
+        "estimate": {
+            "images": check.images,
+            "steps": check.steps,
+            "memory_bytes": check.memory_bytes,
+            "seconds": check.seconds,
+        },
     }
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from neurocompile.checker import Check
 from neurocompile.evaluate import Evaluation
 from neurocompile.network import Network
 from neurocompile.report.deployed import Comparison, Ran
@@ -47,6 +48,39 @@ def print_ran(console: Console, target: str, steps: int, result: Ran) -> None:
     decisions = " ".join(map(str, result.decisions))
     console.print(f"decisions: {decisions}", highlight=False, soft_wrap=True)
     console.print(f"spikes' SHA-256: {result.digest}", highlight=False, soft_wrap=True)
+
+
+def print_checked(console: Console, model: str, check: Check) -> None:
+    """Print what ``neurocompile check MODEL`` found."""
+    verdict = "[bold green]converts[/]" if check.converts else "[bold red]does not convert[/]"
+    console.print(Text(model, style="bold"), verdict, f"for {check.target}")
+    for issue in check.issues:
+        console.print(Text(str(issue)), soft_wrap=True)
+    if check.approximations:
+        table = _table("approximated", "function", "error, of its span", "neurons for a value")
+        for found in check.approximations:
+            tolerance = f"at most {100 * found.tolerance:g} %"
+            table.add_row(Text(found.node), found.function, tolerance, str(found.segments))
+        console.print(table)
+    console.print(f"{check.parameters:,} parameters", highlight=False)
+    if check.size is None or check.memory_bytes is None or check.seconds is None:
+        return
+    size = check.size
+    console.print(
+        f"{_count(size.layers, 'layer')} of {size.neurons:,} neurons, {size.synapses:,} synapses", highlight=False
+    )
+    console.print(
+        f"estimate for {check.images:,} images over {_count(check.steps, 'step')} in the NumPy simulator: "
+        f"{_duration(check.seconds)}, {check.memory_bytes / 1e6:,.0f} MB",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _accuracy(evaluation: Evaluation) -> Table:

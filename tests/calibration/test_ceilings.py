@@ -9,7 +9,7 @@ from strategies import chain
 from neurocompile.calibration import ceilings
 from neurocompile.calibration.ceilings import Calibration, Granularity
 from neurocompile.ir import Array
-from neurocompile.ir.layers import Flatten, Linear, ReLU
+from neurocompile.ir.layers import Linear, ReLU, Reshape
 
 IMAGES = chain((3, 4, 5), ReLU())
 X = np.random.default_rng(0).normal(size=(130, 3, 4, 5)) * np.array([1.0, 2.0, 4.0]).reshape(3, 1, 1)
@@ -51,7 +51,7 @@ def test_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch, chunk: i
 
 
 def test_channels_of_a_vector_are_its_features() -> None:
-    graph = chain((3, 4, 5), Flatten(), Linear(np.ones((7, 60)), np.zeros(7)), ReLU())
+    graph = chain((3, 4, 5), Reshape((60,)), Linear(np.ones((7, 60)), np.zeros(7)), ReLU())
     assert Calibration().ceilings(graph, X)["relu3"].shape == (7,)
 
 

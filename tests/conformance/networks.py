@@ -12,12 +12,14 @@ from neurocompile.ir.layers import (
     Add,
     AvgPool,
     BatchNorm,
+    Concat,
     Conv,
-    Flatten,
     Input,
     Linear,
     MaxPool,
+    Rearrange,
     ReLU,
+    Reshape,
 )
 from neurocompile.ir.processes import Encoder
 from neurocompile.options import Options
@@ -44,28 +46,32 @@ class Builder:
     def graph(self) -> Graph:
         return Graph.of(self.nodes, [self.nodes[-1].name])
 
-    def channels(self, name: str) -> int:
-        return Graph.of(self.nodes, [name]).types[name].shape[0]
+    def shape(self, name: str) -> tuple[int, ...]:
+        return Graph.of(self.nodes, [name]).types[name].shape
 
     def linear(self, outputs: int, *, bias: float = 0.2) -> str:
-        inputs = self.channels(self.nodes[-1].name)
+        (inputs,) = self.shape(self.nodes[-1].name)
         weight = self.rng.normal(0.15, 1, (outputs, inputs)) / np.sqrt(inputs)
         return self.add(Linear(weight, bias * self.rng.normal(size=outputs)))
 
     def conv(
         self,
         outputs: int,
-        kernel: int = 3,
+        kernel: int | tuple[int, ...] = 3,
         *source: str,
         bias: float = 0.2,
-        stride: tuple[int, int] = (1, 1),
-        padding: tuple[int, int, int, int] | None = None,
-        dilation: tuple[int, int] = (1, 1),
+        size: float = 1.0,
+        stride: tuple[int, ...] = (),
+        padding: tuple[int, ...] | None = None,
+        dilation: tuple[int, ...] = (),
         groups: int = 1,
     ) -> str:
-        inputs = self.channels(source[0] if source else self.nodes[-1].name) // groups
-        weight = self.rng.normal(0.1, 1, (outputs, inputs, kernel, kernel)) / np.sqrt(inputs * kernel**2)
-        around = padding or (kernel // 2,) * 4
+        """Add a convolution; with padding that keeps the size if none is given."""
+        channels, *space = self.shape(source[0] if source else self.nodes[-1].name)
+        window = kernel if isinstance(kernel, tuple) else (kernel,) * len(space)
+        inputs = channels // groups
+        weight = size * self.rng.normal(0.1, 1, (outputs, inputs, *window)) / np.sqrt(inputs * np.prod(window))
+        around = tuple(k // 2 for k in window) * 2 if padding is None else padding
         return self.add(
             Conv(weight, bias * self.rng.normal(size=outputs), stride, around, dilation, groups), *source
         )
@@ -73,15 +79,22 @@ class Builder:
     def relu(self, *source: str) -> str:
         return self.add(ReLU(), *source)
 
+    def clip(self, ceiling: float) -> str:
+        return self.add(ReLU(np.array(ceiling)))
+
+    def transpose(self, *axes: int) -> str:
+        shape = self.shape(self.nodes[-1].name)
+        return self.add(Rearrange(np.arange(np.prod(shape)).reshape(shape).transpose(axes)))
+
     def batch_norm(self) -> str:
-        size = self.channels(self.nodes[-1].name)
+        size, *_ = self.shape(self.nodes[-1].name)
         scale, variance = self.rng.uniform(0.5, 1.5, (2, size))
         return self.add(
             BatchNorm(scale, self.rng.normal(0.3, 0.2, size), self.rng.normal(0.1, 0.1, size), variance)
         )
 
     def classify(self, outputs: int = 5) -> Graph:
-        self.add(Flatten())
+        self.add(Reshape((int(np.prod(self.shape(self.nodes[-1].name))),)))
         self.linear(outputs)
         return self.graph()
 
@@ -204,7 +217,7 @@ def positive() -> Graph:
     """Two layers of positive weights without neurons between reach the largest sums that integers may."""
     b = Builder(64)
     for outputs in (1024, 6):
-        inputs = b.channels(b.nodes[-1].name)
+        (inputs,) = b.shape(b.nodes[-1].name)
         b.add(Linear(b.rng.uniform(0.9, 1, (outputs, inputs)), np.zeros(outputs)))
     b.relu()
     b.linear(3)
@@ -225,6 +238,147 @@ def windows() -> Graph:
     return b.classify()
 
 
+def one_axis() -> Graph:
+    b = Builder(3, 21)
+    b.conv(6, 5, stride=(2,), padding=(1, 4))
+    b.batch_norm()
+    b.relu()
+    b.conv(6, 3, groups=2, dilation=(2,), padding=(1, 2))
+    b.relu()
+    b.add(MaxPool((3,), (2,), (1, 0)))
+    b.conv(4, 2)
+    b.relu()
+    b.add(AvgPool((2,), (2,)))
+    return b.classify()
+
+
+def three_axes() -> Graph:
+    b = Builder(2, 5, 6, 4)
+    b.conv(4, (3, 2, 1), stride=(1, 2, 1), padding=(1, 0, 0, 1, 1, 0))
+    b.relu()
+    b.add(AvgPool((2, 1, 2), (1, 1, 2), (1, 0, 0, 0, 0, 0)))
+    b.conv(6, (2, 3, 2), groups=2, dilation=(2, 1, 1), padding=(0, 1, 1, 1, 1, 0))
+    b.batch_norm()
+    b.relu()
+    b.add(MaxPool((2, 2, 1), (2, 1, 1)))
+    b.conv(4, 1)
+    b.relu()
+    return b.classify()
+
+
+def rearranged() -> Graph:
+    """Wires behind the input, behind spikes, before neurons and between weights; some lead nowhere."""
+    b = Builder(5, 6, 4)
+    b.transpose(2, 0, 1)
+    b.conv(6)
+    b.relu()
+    # The channels of three groups are dealt out to two.
+    b.add(Reshape((3, 2, 30)))
+    b.transpose(1, 0, 2)
+    b.add(Reshape((6, 5, 6)))
+    b.conv(6, groups=2)
+    b.transpose(0, 2, 1)
+    b.relu()
+    cropped = np.full((6, 7, 4), -1)
+    cropped[:, 1:6] = np.arange(180).reshape(6, 6, 5)[:, 1:, 1:]
+    b.add(Rearrange(cropped))
+    b.conv(4)
+    b.add(Rearrange(np.arange(112).reshape(4, 7, 4)[:, ::-2]))
+    b.conv(5, 2)
+    b.relu()
+    return b.classify()
+
+
+def branches() -> Graph:
+    """Branches of different sizes and depths, rectified or not, lie side by side before a convolution."""
+    b = Builder(2, 6, 6)
+    start = b.relu(b.conv(4))
+    narrow = b.relu(b.conv(3, 1, start, size=6))
+    b.relu(b.conv(3, 1, start))
+    wide = b.conv(2, 3, size=0.2)
+    pooled = b.add(MaxPool((3, 3), (1, 1), (1, 1, 1, 1)), start)
+    mean = b.add(AvgPool((3, 3), (1, 1), (1, 1, 1, 1)), start)
+    b.add(Concat(), narrow, wide, pooled, mean)
+    b.batch_norm()
+    joined = b.relu(b.conv(5))
+    b.add(Concat(2), joined, b.relu(b.conv(5, 1, start, size=3)))
+    b.relu(b.conv(4))
+    return b.classify()
+
+
+def branches_before_pools() -> Graph:
+    """Spikes of branches lie side by side before pools, and one branch comes from the input."""
+    b = Builder(2, 6, 6)
+    start = b.relu(b.conv(3))
+    small = b.relu(b.conv(2, 3, start, size=0.3, bias=0.02))
+    large = b.relu(b.conv(3, 1, start, size=5))
+    b.add(Concat(), small, start, large)
+    b.add(MaxPool((3, 3), (2, 2), (1, 1, 0, 0)))
+    joined = b.relu(b.conv(4))
+    b.add(Concat(), joined, b.relu(b.conv(2, 3, "input", stride=(2, 2))))
+    b.add(MaxPool((2, 2), (1, 1)))
+    b.relu(b.conv(4, 2))
+    return b.classify()
+
+
+def dense_block() -> Graph:
+    """Every layer reads all layers before it."""
+    b = Builder(2, 5, 5)
+    known = [b.relu(b.conv(3))]
+    for _ in range(3):
+        b.add(Concat(), *known)
+        b.batch_norm()
+        known.append(b.relu(b.conv(2)))
+    b.add(Concat(), *known)
+    b.add(AvgPool((5, 5)))
+    return b.classify()
+
+
+def dilated_pools() -> Graph:
+    b = Builder(2, 8, 7)
+    b.relu(b.conv(4))
+    b.add(MaxPool((2, 3), (2, 1), (1, 1, 0, 1), (3, 2)))
+    b.relu(b.conv(4))
+    b.add(AvgPool((2, 2), (1, 2), (0, 1, 1, 0), (2, 3)))
+    b.conv(5)
+    b.relu()
+    return b.classify()
+
+
+def clipped() -> Graph:
+    """Activations with ceilings, below and above what they reach, before weights and pools."""
+    b = Builder(2, 6, 6)
+    b.conv(4)
+    b.clip(0.5)
+    b.conv(4)
+    b.clip(0.25)
+    b.add(MaxPool((2, 2), (2, 2)))
+    b.conv(5)
+    b.clip(6.0)
+    return b.classify()
+
+
+def mobile() -> Graph:
+    """Depthwise convolutions between pointwise ones, with a shortcut from currents to currents."""
+    b = Builder(3, 8, 8)
+    b.conv(4, stride=(2, 2))
+    b.clip(1.0)
+    b.conv(4, groups=4)
+    b.clip(1.0)
+    start = b.conv(3, 1)
+    b.conv(9, 1)
+    b.batch_norm()
+    b.clip(1.0)
+    b.conv(9, groups=9)
+    b.batch_norm()
+    b.clip(1.0)
+    b.add(Add(), b.conv(3, 1), start)
+    b.conv(6, 1)
+    b.clip(1.0)
+    b.add(AvgPool((4, 4), (4, 4)))
+    return b.classify()
+
+
 Network = Callable[[], Graph]
 
 NETWORKS: tuple[Network, ...] = (
@@ -241,6 +395,15 @@ NETWORKS: tuple[Network, ...] = (
     conv_of_conv,
     positive,
     windows,
+    one_axis,
+    three_axes,
+    rearranged,
+    branches,
+    branches_before_pools,
+    dense_block,
+    dilated_pools,
+    clipped,
+    mobile,
 )
 
 

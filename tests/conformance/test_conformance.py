@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import neurocompile_lava.backend
 import neurocompile_numpy.backend
-import numpy as np
 import pytest
 from conformance import networks
+from conformance.comparison import assert_equal, by_definition, expected, found, neurons
 from conformance.networks import Network, compiled, images
 
 from neurocompile import backend
-from neurocompile.backend import Result, measure_activity
-from neurocompile.ir import Array, Graph, run
-from neurocompile.ir.paths import Source
-from neurocompile.ir.processes import Encoder, IntegrateAndFire
 from neurocompile.options import Options
 
 
@@ -48,42 +44,27 @@ CASES = [
     case(networks.positive, "int8"),
     case(networks.windows, "int8"),
     case(networks.windows, "zero", "poisson"),
+    case(networks.one_axis, "int8"),
+    case(networks.one_axis, "poisson"),
+    case(networks.three_axes, "int8", "poisson"),
+    case(networks.three_axes),
+    case(networks.rearranged, "int8"),
+    case(networks.rearranged, "zero", "poisson"),
+    case(networks.branches, "int8", steps=16),
+    case(networks.branches, "int8", "zero", "poisson"),
+    case(networks.branches),
+    case(networks.branches_before_pools, "int8", steps=16),
+    case(networks.branches_before_pools, "poisson"),
+    case(networks.branches_before_pools, "int8", "poisson", count=1),
+    case(networks.dense_block, "int8"),
+    case(networks.dense_block, "zero"),
+    case(networks.dilated_pools, "int8"),
+    case(networks.dilated_pools, "poisson"),
+    case(networks.clipped, "int8"),
+    case(networks.clipped, "zero", "poisson"),
+    case(networks.mobile, "int8", "count"),
+    case(networks.mobile, "poisson"),
 ]
-
-
-def neurons(graph: Graph) -> list[str]:
-    return [node.name for node in graph.nodes if isinstance(node.op, IntegrateAndFire)]
-
-
-def by_definition(graph: Graph, x: Array, steps: int) -> Result:
-    """Run a graph by its operators' own semantics, all images and steps at once."""
-    (entry,) = graph.inputs
-    assert isinstance(entry.op, Encoder)
-    sources = [node.name for node in graph.nodes if isinstance(node.op, Source)]
-    values = run(graph, {entry.name: entry.op.encode(x, steps)}, keep=[*sources, *graph.outputs])
-    streams = {name: np.moveaxis(stream, 0, 1) for name, stream in values.items()}
-    return Result(
-        streams[graph.outputs[0]],
-        measure_activity(graph, {name: np.count_nonzero(streams[name], axis=(0, 1)) for name in sources}),
-        {name: streams[name] for name in neurons(graph)},
-        0.0,
-    )
-
-
-def expected(tested: str, graph: Graph, x: Array, steps: int) -> Result:
-    """Give the NumPy backend's result; its own is compared with the definition."""
-    if tested == "numpy":
-        return by_definition(graph, x, steps)
-    return backend.compile_for("numpy", graph).run(x, steps=steps, probes=neurons(graph))
-
-
-def assert_equal(found: Result, reference: Result) -> None:
-    assert found.spikes.keys() == reference.spikes.keys()
-    for name, spikes in reference.spikes.items():
-        assert found.spikes[name].shape == spikes.shape
-        assert np.count_nonzero(found.spikes[name] != spikes) == 0, f"the spikes of {name} differ"
-    np.testing.assert_array_equal(found.potentials, reference.potentials, strict=True)
-    assert found.activity == reference.activity
 
 
 @pytest.mark.parametrize("tested", backend.names())
@@ -92,10 +73,7 @@ def test_runs_as_defined(tested: str, network: Network, options: Options, count:
     layers = network()
     graph = compiled(layers, options)
     x = images(layers, count)
-    executable = backend.compile_for(tested, graph)
-    found = executable.run(x, steps=options.steps, probes=neurons(graph))
-    executable.close()
-    assert_equal(found, expected(tested, graph, x, options.steps))
+    assert_equal(found(tested, graph, x, options.steps), expected(tested, graph, x, options.steps))
 
 
 @pytest.mark.parametrize("tested", backend.names())
@@ -109,14 +87,14 @@ def test_batches_do_not_show(tested: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(neurocompile_lava.backend, "_BATCH", 3)
     seen: list[tuple[int, int]] = []
     executable = backend.compile_for(tested, graph)
-    found = executable.run(
+    result = executable.run(
         x, steps=8, probes=neurons(graph), progress=lambda _, done, total: seen.append((done, total))
     )
-    assert_equal(found, reference)
+    assert_equal(result, reference)
     shares = [done / total for done, total in seen]
     assert shares == sorted(shares)
     assert shares[-1] == 1
-    assert found.seconds > 0
+    assert result.seconds > 0
 
 
 @pytest.mark.parametrize("tested", backend.names())
@@ -124,8 +102,8 @@ def test_records_only_what_is_probed(tested: str) -> None:
     layers = networks.mlp()
     graph = compiled(layers, Options())
     name = neurons(graph)[1]
-    found = backend.compile_for(tested, graph).run(images(layers, 2), steps=4, probes=[name])
-    assert list(found.spikes) == [name]
+    result = backend.compile_for(tested, graph).run(images(layers, 2), steps=4, probes=[name])
+    assert list(result.spikes) == [name]
 
 
 @pytest.mark.parametrize("network", networks.NETWORKS, ids=lambda network: network.__name__)

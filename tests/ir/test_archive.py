@@ -15,8 +15,39 @@ import pytest
 from strategies import chain
 
 from neurocompile.errors import DeploymentError
-from neurocompile.ir import archive
-from neurocompile.ir.layers import Conv, MaxPool, ReLU
+from neurocompile.ir import Array, Graph, Node, Op, archive
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    ArgMax,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Function,
+    Identity,
+    Input,
+    Linear,
+    MaxPool,
+    Multiply,
+    Rearrange,
+    ReLU,
+    Reshape,
+    Softmax,
+)
+from neurocompile.ir.processes import (
+    ConvSynapses,
+    CurrentSum,
+    Decoder,
+    Encoder,
+    IntegrateAndFire,
+    LinearSynapses,
+    PoolSynapses,
+    ReshapeSynapses,
+    ScaleSynapses,
+    SpikeMaxPool,
+    WireSynapses,
+)
 from neurocompile.ir.serialization import from_document, to_document
 
 ARRAYS = {"arrays/0": np.arange(6.0).reshape(2, 3), "arrays/1": np.array(7, np.int8), "arrays/2": np.zeros((0, 3))}
@@ -200,16 +231,73 @@ def test_nothing_is_left_behind_where_writing_fails(monkeypatch: pytest.MonkeyPa
 
 LAYERS = chain((1, 4, 4), Conv(np.ones((2, 1, 3, 3)), np.zeros(2)), MaxPool((2, 2), (1, 1)), ReLU())
 
+EVERY_LAYER = Graph(
+    (
+        Node("x", Input((2, 6), "uint8")),
+        Node("conv", Conv(np.ones((2, 1, 3)), np.zeros(2), (1,), (1, 1), (1,), 2), ("x",)),
+        Node("norm", BatchNorm(*[np.full(2, 0.5)] * 4, 1e-3), ("conv",)),
+        Node("affine", Affine(np.ones((2, 1)), np.array(0.25)), ("norm",)),
+        Node("relu", ReLU(np.array(6.0)), ("affine",)),
+        Node("function", Function("selu", 1.6732632423543772, 1.05), ("affine",)),
+        Node("multiply", Multiply(), ("relu", "function")),
+        Node("same", Identity(), ("multiply",)),
+        Node("max", MaxPool((2,), (1,), (0, 1), (1,)), ("same",)),
+        Node("mean", AvgPool((2,), (), (2, 0), (2,)), ("same",)),
+        Node("add", Add(), ("max", "mean")),
+        Node("both", Concat(1), ("add", "relu")),
+        Node("moved", Rearrange(np.array([[3, -1], [3, 0]])), ("both",)),
+        Node("flat", Reshape((4,)), ("moved",)),
+        Node("linear", Linear(np.ones((3, 4), np.float32), np.zeros(3)), ("flat",)),
+        Node("shares", Softmax(0, log=True), ("linear",)),
+        Node("class", ArgMax(), ("shares",)),
+    ),
+    ("class", "linear"),
+)
 
-def edited(change: str, value: Any) -> dict[str, Any]:
-    """The document of a graph, with one entry replaced; the path is separated by slashes."""
-    document = json.loads(json.dumps(to_document(LAYERS)[0]))
-    *way, last = (int(step) if step.isdigit() else step for step in change.split("/"))
-    place = document
-    for step in way:
+EVERY_PROCESS = Graph(
+    (
+        Node("x", Encoder((2, 6), "poisson", 255.0, 0, 7, True, "uint8")),
+        Node("conv", ConvSynapses(np.ones((2, 1, 3), np.int8), -2, (1,), (1, 1), (1,), 2), ("x",)),
+        Node("scale", ScaleSynapses(np.full((2, 1), -3, np.int8), 1), ("conv",)),
+        Node("neurons", IntegrateAndFire(*[np.zeros((), np.int64)] * 3, "zero"), ("scale",)),
+        Node("left", WireSynapses(np.arange(24).reshape(4, 6) % 13 - 1), ("neurons",)),
+        Node("right", WireSynapses(np.full((4, 6), -1)), ("x",)),
+        Node("both", CurrentSum(), ("left", "right")),
+        Node("max", SpikeMaxPool((2,), (2,), (0, 0), (2,)), ("both",)),
+        Node("sum", PoolSynapses((2,), (), (0, 1), (1,)), ("max",)),
+        Node("flat", ReshapeSynapses((8,)), ("sum",)),
+        Node("linear", LinearSynapses(np.ones((3, 8), np.int8)), ("flat",)),
+        Node("out", Decoder(np.zeros(1, np.int64), 0.5, "softmax"), ("linear",)),
+    ),
+    ("out",),
+)
+
+
+def stored(graph: Graph) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Describe a graph, as a file holds it."""
+    document, arrays = to_document(graph)
+    return json.loads(json.dumps(document)), arrays
+
+
+def test_every_operator_is_loaded_as_it_was_saved() -> None:
+    found = set()
+    for graph in (EVERY_LAYER, EVERY_PROCESS):
+        assert from_document(*stored(graph)) == graph
+        found |= {type(node.op).__name__ for node in graph.nodes}
+    assert found == set(Op.registry)
+
+
+def edited(graph: Graph, change: str, value: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+    """Describe a graph with one entry replaced; the path is separated by slashes, and a node goes by its name."""
+    document, arrays = stored(graph)
+    first, *way = change.split("/")
+    if not way:
+        return {**document, first: value}, arrays
+    place = next(node for node in document["nodes"] if node["name"] == first)
+    for step in way[:-1]:
         place = place[step]
-    place[last] = value
-    return document
+    place[way[-1]] = value
+    return document, arrays
 
 
 @pytest.mark.parametrize(
@@ -217,38 +305,118 @@ def edited(change: str, value: Any) -> dict[str, Any]:
     [
         ("nodes", None),
         ("nodes", 3),
-        ("nodes/0", []),
-        ("nodes/0/name", 7),
-        ("nodes/0/op", "Op"),
-        ("nodes/0/op", []),
-        ("nodes/0/inputs", ["conv1"]),
-        ("nodes/0/inputs", None),
-        ("nodes/0/parameters/shape", [1, -4, 4]),
-        ("nodes/0/parameters/shape", [1, 4.0, 4]),
-        ("nodes/0/parameters/shape", []),
-        ("nodes/0/parameters", {"shape": [1, 4, 4]}),
-        ("nodes/0/parameters/more", 1),
-        ("nodes/0/parameters/dtype", 8),
-        ("nodes/1/parameters/weight", {"array": "arrays/9"}),
-        ("nodes/1/parameters/weight", {"array": "arrays/1"}),
-        ("nodes/1/parameters/weight", 1.0),
-        ("nodes/1/parameters/stride", [1]),
-        ("nodes/1/parameters/stride", [0, 1]),
-        ("nodes/1/parameters/stride", [True, True]),
-        ("nodes/1/parameters/padding", [-1, 0, 0, 0]),
-        ("nodes/1/parameters/groups", 0),
-        ("nodes/1/parameters/groups", 1.0),
-        ("nodes/2/parameters/kernel", [0, 0]),
-        ("nodes/3/name", "x"),
+        ("nodes", [[]]),
+        ("x/name", 7),
+        ("x/op", "Op"),
+        ("x/op", []),
+        ("x/inputs", ["conv1"]),
+        ("x/inputs", None),
+        ("x/parameters/shape", [1, -4, 4]),
+        ("x/parameters/shape", [1, 4.0, 4]),
+        ("x/parameters/shape", []),
+        ("x/parameters", {"shape": [1, 4, 4]}),
+        ("x/parameters/more", 1),
+        ("x/parameters/dtype", 8),
+        ("conv1/parameters/weight", {"array": "arrays/9"}),
+        ("conv1/parameters/weight", {"array": "arrays/1"}),
+        ("conv1/parameters/weight", 1.0),
+        ("conv1/parameters/stride", [1]),
+        ("conv1/parameters/stride", [1, 1, 1]),
+        ("conv1/parameters/stride", [0, 1]),
+        ("conv1/parameters/stride", [True, True]),
+        ("conv1/parameters/stride", 1),
+        ("conv1/parameters/stride", [1, 10**30]),
+        ("conv1/parameters/padding", [-1, 0, 0, 0]),
+        ("conv1/parameters/padding", [1, 1]),
+        ("conv1/parameters/padding", [10**30, 0, 0, 0]),
+        ("conv1/parameters/dilation", [2, 2]),
+        ("conv1/parameters/groups", 0),
+        ("conv1/parameters/groups", 1.0),
+        ("maxpool2/parameters/kernel", [0, 0]),
+        ("maxpool2/parameters/kernel", []),
+        ("maxpool2/parameters/kernel", [1, 1, 1]),
+        ("maxpool2/parameters/padding", [10**9, 10**9, 0, 0]),
+        ("relu3/parameters/ceiling", {"array": "arrays/1"}),
+        ("relu3/name", "x"),
         ("outputs", []),
         ("outputs", ["y"]),
         ("outputs", [None]),
     ],
 )
 def test_edited_graph_is_refused(change: str, value: Any) -> None:
-    arrays = to_document(LAYERS)[1]
     with pytest.raises(DeploymentError):
-        from_document(edited(change, value), arrays)
+        from_document(*edited(LAYERS, change, value))
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("function/parameters/name", "sine"),
+        ("function/parameters/name", ["selu"]),
+        ("function/parameters/alpha", "1"),
+        ("function/parameters/alpha", 1),
+        ("both/parameters/axis", -1),
+        ("both/parameters/axis", 1.0),
+        ("flat/parameters/shape", [2, -2]),
+        ("flat/parameters/shape", [1] * 100 + [4]),
+        ("shares/parameters/log", 1),
+        ("class/parameters/axis", 1),
+    ],
+)
+def test_edited_layers_are_refused(change: str, value: Any) -> None:
+    with pytest.raises(DeploymentError):
+        from_document(*edited(EVERY_LAYER, change, value))
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        ("x/parameters/ceiling", float("nan")),
+        ("x/parameters/ceiling", float("inf")),
+        ("flat/parameters/shape", [3, 3]),
+        ("flat/parameters/shape", ["8"]),
+        ("max/parameters/dilation", [2, 2]),
+        ("max/parameters/dilation", [10**30]),
+        ("sum/parameters/padding", [0]),
+        ("left/parameters/index", [0, 1]),
+        ("left/parameters/index", None),
+        ("out/parameters/readout", "hardmax"),
+        ("out/parameters/unit", float("nan")),
+        ("out/parameters/unit", 1),
+    ],
+)
+def test_edited_processes_are_refused(change: str, value: Any) -> None:
+    with pytest.raises(DeploymentError):
+        from_document(*edited(EVERY_PROCESS, change, value))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((4, 6), -2),
+        np.full((4, 6), 12),
+        np.full((4, 6), -(2**63)),
+        np.full((4, 6), 2**63 - 1),
+        np.full((4, 6), 3.0),
+        np.ones((4, 6), np.bool_),
+        np.ones((4, 6), np.uint8),
+        np.zeros((4, 0), np.int64),
+        np.zeros((4, 7), np.int64),
+        np.zeros((), np.int64),
+    ],
+    ids=lambda array: f"{array.dtype} {array.shape}",
+)
+def test_forged_wires_are_refused(array: Array) -> None:
+    document, arrays = edited(EVERY_PROCESS, "left/parameters/index", {"array": "forged"})
+    with pytest.raises(DeploymentError):
+        from_document(document, {**arrays, "forged": array})
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.int16, np.uint8, np.float64])
+def test_weights_of_another_type_are_refused(dtype: type) -> None:
+    document, arrays = edited(EVERY_PROCESS, "linear/parameters/weight", {"array": "forged"})
+    with pytest.raises(DeploymentError):
+        from_document(document, {**arrays, "forged": np.ones((3, 8), dtype)})
 
 
 @pytest.mark.parametrize("code", ["constant", "telegraph", 3])

@@ -4,32 +4,57 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from ir.windows import every_window, shape_for, torch_conv, torch_max, torch_sum
 
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Op, TensorType
 from neurocompile.ir.fixed_point import CURRENT_MAX, MEMBRANE_MAX
-from neurocompile.ir.layers import AvgPool, Conv, Linear
+from neurocompile.ir.kernels import Window
 from neurocompile.ir.processes import (
     ConvSynapses,
     CurrentSum,
     Decoder,
     Encoder,
-    FlattenSynapses,
     IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
+    Process,
+    Readout,
     Reset,
+    ReshapeSynapses,
     ScaleSynapses,
     SpikeMaxPool,
     Synapses,
+    WireSynapses,
 )
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (5, 2, 3))
 SPIKES = RNG.random((7, 2, 4, 6, 5)) < 0.4
+
+
+def flat(stream: Array) -> Array:
+    """Steps and images in one axis."""
+    return stream.reshape(-1, *stream.shape[2:])
+
+
+def conv(weight: Array, window: Window, exponent: int = 0, groups: int = 1) -> ConvSynapses:
+    return ConvSynapses(weight, exponent, window.stride, window.padding, window.dilation, groups)
+
+
+def check(op: Process, expected: Array, *streams: Array) -> Array:
+    """Compare what a process gives, and its type, with what is expected ``(T * B, *shape)``; give the stream."""
+    result = op.run(*streams)
+    integer = isinstance(op, Synapses) and op.weight.dtype == np.int8
+    found = op.infer(*(TensorType(stream.shape[2:], stream=True, integer=integer) for stream in streams))
+    assert found == TensorType(result.shape[2:], stream=True, integer=integer)
+    assert result.shape[:2] == streams[0].shape[:2]
+    np.testing.assert_allclose(flat(result), expected, rtol=1e-12, atol=1e-12)
+    return result
 
 
 def fire(current: list[float], bias: float, threshold: float, v_init: float, reset: Reset) -> list[bool]:
@@ -117,27 +142,45 @@ def test_rate_equals_the_current() -> None:
     np.testing.assert_allclose(spikes.mean(axis=0)[:, 0], rates, atol=1 / 160)
 
 
-def test_synapses_equal_layers_at_each_step() -> None:
-    weight = RNG.normal(size=(6, 2, 3, 2))
-    synapses = ConvSynapses(weight, stride=(2, 1), padding=(1, 0, 0, 2), dilation=(1, 2), groups=2)
-    layer = Conv(weight, np.zeros(6), (2, 1), (1, 0, 0, 2), (1, 2), 2)
-    for received, expected in zip(SPIKES, synapses.run(SPIKES), strict=True):
-        np.testing.assert_allclose(layer.run(received), expected, atol=1e-12)
+@pytest.mark.parametrize("count", [np.bool_, np.uint8])
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_integer_neurons_take_spikes_as_they_are(reset: Reset, count: type) -> None:
+    """Counts of 255 are worth 255 * 64, which no byte holds."""
+    current = (np.arange(12) % 4 * 85).astype(count)
+    spikes = integer_neuron(9000, -1, reset).run(current.reshape(12, 1, 1))
+    assert spikes.reshape(-1).tolist() == fire_integer(current.astype(int).tolist(), -1, 9000, 0, reset)
 
 
-def test_linear_synapses_equal_a_linear_layer() -> None:
+def test_real_neurons_take_signed_spikes_as_they_are() -> None:
+    current = np.array([1, 1, -1, 1, 1, 0, 1], np.int8)
+    spikes = IntegrateAndFire(np.full(1, 0.25), np.array(1.5), np.zeros(1)).run(current.reshape(7, 1, 1))
+    assert spikes.reshape(-1).tolist() == fire(current.tolist(), 0.25, 1.5, 0.0, "subtract")
+
+
+# --- Connections
+
+
+@every_window
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_conv_synapses(window: Window, groups: int) -> None:
+    spikes = RNG.random((5, 2, *shape_for(window))) < 0.4
+    weight = RNG.normal(size=(8, 4 // groups, *window.kernel))
+    check(conv(weight, window, groups=groups), torch_conv(flat(spikes), weight, window, groups), spikes)
+
+
+def test_linear_synapses() -> None:
     weight, stream = RNG.normal(size=(3, 5)), RNG.normal(size=(4, 2, 5))
-    expected = [Linear(weight, np.zeros(3)).run(x) for x in stream]
-    np.testing.assert_allclose(LinearSynapses(weight).run(stream), expected)
+    check(LinearSynapses(weight), flat(stream) @ weight.T, stream)
 
 
-def test_pool_synapses_are_the_means_numerator() -> None:
-    pool, mean = PoolSynapses((2, 3), (2, 1), (1, 0, 0, 1)), AvgPool((2, 3), (2, 1), (1, 0, 0, 1))
-    expected = [6 * mean.run(x.astype(np.float64)) for x in SPIKES]
-    np.testing.assert_allclose(pool.run(SPIKES), expected)
+@every_window
+def test_pool_synapses_sum_windows(window: Window) -> None:
+    spikes = RNG.random((5, 2, *shape_for(window))) < 0.4
+    pool = PoolSynapses(window.kernel, window.stride, window.padding, window.dilation)
+    check(pool, torch_sum(flat(spikes), window), spikes)
 
 
-@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32])
 def test_pool_synapses_sum_integers_without_overflow(dtype: type) -> None:
     total = PoolSynapses((4, 6), (1, 1)).run(np.full((1, 1, 1, 4, 6), 127, dtype))
     assert total.item() == 24 * 127
@@ -147,13 +190,33 @@ def test_pool_synapses_count_all_spikes_of_a_window() -> None:
     assert PoolSynapses((20, 20), (1, 1)).run(np.ones((1, 1, 1, 20, 20), np.bool_)).item() == 400
 
 
-def test_flatten_synapses() -> None:
-    np.testing.assert_array_equal(FlattenSynapses().run(SPIKES), SPIKES.reshape(7, 2, -1))
+def test_pools_in_a_row_do_not_overflow() -> None:
+    spikes = np.ones((1, 1, 1, 32, 32), np.bool_)
+    halved = PoolSynapses((2, 2), (2, 2)).run(spikes)
+    assert PoolSynapses((16, 16), (16, 16)).run(halved).item() == 32 * 32
 
 
-def test_scale_synapses_per_channel() -> None:
-    result = ScaleSynapses(np.arange(4.0)).run(SPIKES)
-    np.testing.assert_array_equal(result, SPIKES * np.arange(4.0).reshape(4, 1, 1))
+def test_reshape_synapses() -> None:
+    result = check(ReshapeSynapses((5, 24)), flat(SPIKES).reshape(14, 5, 24), SPIKES)
+    assert result.dtype == np.bool_
+
+
+@pytest.mark.parametrize("stream", [SPIKES, SPIKES.astype(np.int8), SPIKES * 0.5], ids=lambda s: s.dtype.name)
+@pytest.mark.parametrize("silence", [False, True])
+def test_wire_synapses_move_repeat_and_leave_out(stream: Array, silence: bool) -> None:
+    index = RNG.integers(0, 120, (3, 50))
+    if silence:
+        index[RNG.random(index.shape) < 0.5] = -1
+    wires = torch.from_numpy(flat(stream).reshape(14, -1))
+    expected = [[wires[:, i] if i >= 0 else torch.zeros(14) for i in row] for row in index]
+    result = check(WireSynapses(index), np.moveaxis(np.array(expected), -1, 0), stream)
+    assert result.dtype == stream.dtype
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (4, 1, 1), (6, 1), (4, 6, 5)])
+def test_scale_synapses_broadcast_against_one_image(shape: tuple[int, ...]) -> None:
+    weight = RNG.normal(size=shape)
+    check(ScaleSynapses(weight), flat(SPIKES) * np.broadcast_to(weight, (4, 6, 5)), SPIKES)
 
 
 def shifted(sums: Array, exponent: int) -> Array:
@@ -164,20 +227,51 @@ def shifted(sums: Array, exponent: int) -> Array:
 
 
 @pytest.mark.parametrize("exponent", [0, 3, -2])
-@pytest.mark.parametrize("dtype", [np.bool_, np.int8, np.int32])
-def test_integer_synapses_are_exact(exponent: int, dtype: type) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "least", "most"),
+    [
+        (np.bool_, 0, 1),
+        (np.int8, -128, 127),
+        (np.uint8, 0, 255),
+        (np.int32, -100, 100),
+        (np.int32, -(2**14), 2**14),
+    ],
+)
+def test_integer_synapses_are_exact(exponent: int, dtype: type, least: int, most: int) -> None:
     weight = RNG.integers(-127, 128, (5, 600)).astype(np.int8)
-    received = RNG.integers(0, 2, (3, 2, 600)) if dtype == np.bool_ else RNG.integers(-100, 100, (3, 2, 600))
+    received = RNG.integers(least, most + 1, (3, 2, 600))
+    received[0, 0, :2] = least, most
     expected = shifted(np.einsum("tbi,oi->tbo", received.astype(np.int64), weight.astype(np.int64)), exponent)
-    np.testing.assert_array_equal(LinearSynapses(weight, exponent).run(received.astype(dtype)), expected)
+    result = LinearSynapses(weight, exponent).run(received.astype(dtype))
+    assert result.dtype == np.int32
+    np.testing.assert_array_equal(result, expected)
 
 
-def test_integer_convolutions_are_exact() -> None:
-    weight = RNG.integers(-127, 128, (3, 4, 2, 2)).astype(np.int8)
-    received = RNG.integers(-255, 256, (2, 2, 4, 5, 5)).astype(np.int32)
-    windows = np.lib.stride_tricks.sliding_window_view(received.astype(np.int64), (2, 2), axis=(3, 4))
-    expected = np.einsum("tbiyxkl,oikl->tboyx", windows, weight.astype(np.int64))
-    np.testing.assert_array_equal(ConvSynapses(weight, 1).run(received), 2 * expected)
+@every_window
+def test_integer_convolutions_are_exact(window: Window) -> None:
+    weight = RNG.integers(-127, 128, (3, 4, *window.kernel)).astype(np.int8)
+    received = RNG.integers(-255, 256, (2, 2, *shape_for(window))).astype(np.int32)
+    check(conv(weight, window, 1), 2 * torch_conv(flat(received), weight, window), received)
+
+
+@pytest.mark.parametrize("shape", [(), (4, 1, 1), (4, 6, 5)])
+def test_integer_scales_are_exact(shape: tuple[int, ...]) -> None:
+    weight = RNG.integers(-127, 128, shape).astype(np.int8)
+    received = RNG.integers(-(2**20), 2**20, (2, 2, 4, 6, 5)).astype(np.int32)
+    check(ScaleSynapses(weight, -3), shifted(flat(received) * weight.astype(np.int64), -3), received)
+
+
+@pytest.mark.parametrize(
+    ("op", "gain"),
+    [
+        (LinearSynapses(np.array([[1.0, -2.0], [0.5, 0.25]])), 3.0),
+        (ConvSynapses(np.array([[[1.0, -2.0], [3.0, 0.0]], [[0.0, 0.0], [0.0, -6.5]]])), 6.5),
+        (ScaleSynapses(np.array([[[1.0]], [[-4.0]]])), 4.0),
+        (LinearSynapses(np.full((1, 600), -127, np.int8), 3), 600 * 127.0),
+    ],
+)
+def test_gain_is_the_largest_current_of_inputs_of_1(op: Synapses, gain: float) -> None:
+    assert op.gain == gain
 
 
 def test_graded_sums_beyond_32_bits_are_shifted_exactly() -> None:
@@ -202,31 +296,85 @@ def test_streams_that_are_constant_in_time_are_computed_once(op: Synapses) -> No
     np.testing.assert_array_equal(result, op.run(np.ascontiguousarray(stream)))
 
 
+def test_connections_of_constant_streams_are_computed_once() -> None:
+    stream = np.broadcast_to(SPIKES[0], SPIKES.shape)
+    for op in (PoolSynapses((2, 2)), ReshapeSynapses((120,)), WireSynapses(np.array([3, -1, 7])), CurrentSum()):
+        result = op.run(stream)
+        assert result.strides[0] == 0
+        np.testing.assert_array_equal(result, op.run(np.ascontiguousarray(stream)))
+
+
+# --- Sums of currents
+
+
 def test_current_sum() -> None:
+    before = X.copy()
     np.testing.assert_array_equal(CurrentSum().run(X, X, X), X + X + X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_sum_of_one_constant_stream_and_another() -> None:
+    constant = np.broadcast_to(X[0], X.shape)
+    np.testing.assert_array_equal(CurrentSum().run(constant, X), X[0] + X)
+    np.testing.assert_array_equal(CurrentSum().run(constant, constant), np.broadcast_to(2 * X[0], X.shape))
+
+
+@pytest.mark.parametrize("count", [2, 255, 256, 300])
+def test_spikes_that_meet_are_counted(count: int) -> None:
+    spikes = np.ones((1, 1, 1), np.bool_)
+    assert CurrentSum().run(*[spikes] * count).item() == count
+
+
+@pytest.mark.parametrize("first", [np.bool_, np.int8, np.uint8, np.uint16, np.int32, np.float64])
+@pytest.mark.parametrize("second", [np.bool_, np.int8, np.uint8, np.uint16, np.int32, np.float64])
+def test_sums_of_any_types_do_not_overflow(first: type, second: type) -> None:
+    most = {np.bool_: 1, np.int8: 127, np.uint8: 255, np.uint16: 65535, np.int32: 2**29, np.float64: 0.5}
+    a, b = (np.full((2, 1, 3), most[dtype], dtype) for dtype in (first, second))
+    assert CurrentSum().run(a, b).tolist() == [[[most[first] + most[second]] * 3]] * 2
+
+
+def embedded(size: int, start: int, channels: int) -> WireSynapses:
+    """Wires that put an image's channels into a larger image of the same space, (3, 4)."""
+    index = np.full((channels, 3, 4), -1)
+    index[start : start + size] = np.arange(size * 12).reshape(size, 3, 4)
+    return WireSynapses(index)
+
+
+def test_branches_side_by_side_reach_a_pool_as_small_numbers() -> None:
+    parts = [RNG.random((9, 2, size, 3, 4)) < 0.4 for size in (2, 1, 3)]
+    branches = [embedded(len(p[0, 0]), start, 6).run(p) for p, start in zip(parts, (0, 2, 3), strict=True)]
+    together = CurrentSum().run(*branches)
+    np.testing.assert_array_equal(together, np.concatenate(parts, axis=2))
+    pooled = SpikeMaxPool((2, 2)).run(together)
+    assert together.itemsize == pooled.itemsize == 1
+    np.testing.assert_array_equal(pooled, SpikeMaxPool((2, 2)).run(np.concatenate(parts, axis=2)))
+
+
+def test_pool_of_spikes_that_meet() -> None:
+    counts = CurrentSum().run(*RNG.random((3, 8, 2, 1, 4, 4)) < 0.6)
+    pooled = SpikeMaxPool((2, 2)).run(counts)
+    totals = np.cumsum(counts.astype(int), axis=0)
+    expected = torch_max(flat(totals), Window((2, 2)))
+    np.testing.assert_array_equal(flat(np.cumsum(pooled.astype(int), axis=0)), expected)
+    assert pooled.max() > 1
 
 
 # --- Pools of spikes
 
 
-def max_pool(stream: Array) -> Array:
-    return SpikeMaxPool((2, 2), (2, 2), (0, 0, 0, 1)).run(stream)
+def max_pool(stream: Array, window: Window) -> Array:
+    return SpikeMaxPool(window.kernel, window.stride, window.padding, window.dilation).run(stream)
 
 
-def window_counts(stream: Array) -> Array:
-    """The largest count of each window up to each step."""
-    counts = np.cumsum(stream.astype(np.int64), axis=0)
-    counts = np.pad(counts, [(0, 0)] * 4 + [(0, 1)], constant_values=-1)
-    windows = np.lib.stride_tricks.sliding_window_view(counts, (2, 2), axis=(3, 4))[:, :, :, ::2, ::2]
-    return windows.max(axis=(-1, -2))
-
-
-def test_max_pool_has_fired_as_often_as_the_first_of_each_window() -> None:
-    np.testing.assert_array_equal(np.cumsum(max_pool(SPIKES), axis=0), window_counts(SPIKES))
+@every_window
+def test_max_pool_has_fired_as_often_as_the_first_of_each_window(window: Window) -> None:
+    spikes = RNG.random((6, 2, *shape_for(window))) < 0.4
+    fired = np.cumsum(max_pool(spikes, window), axis=0)
+    np.testing.assert_array_equal(flat(fired), torch_max(flat(np.cumsum(spikes, axis=0)), window))
 
 
 def test_max_pool_of_spikes_gives_spikes() -> None:
-    assert max_pool(SPIKES).dtype == np.bool_
+    assert max_pool(SPIKES, Window((2, 2), (2, 2))).dtype == np.bool_
 
 
 def test_max_pool_of_signed_spikes() -> None:
@@ -313,28 +461,75 @@ def test_integer_decoder_counts_in_membrane_units_beyond_32_bits() -> None:
     assert result[-1].item() == 1000 * (64 * CURRENT_MAX + 1)
 
 
+def test_real_decoder_takes_spikes_as_they_are() -> None:
+    assert Decoder(np.zeros(1)).run(np.ones((3, 1, 1), np.bool_)).reshape(-1).tolist() == [1.0, 2.0, 3.0]
+
+
+READ: dict[Readout, Callable[[torch.Tensor], torch.Tensor]] = {
+    "linear": lambda x: x,
+    "sigmoid": torch.sigmoid,
+    "softmax": lambda x: torch.softmax(x, 1),
+    "log_softmax": lambda x: torch.log_softmax(x, 1),
+    "argmax": lambda x: x.argmax(1, keepdim=True),
+}
+
+
+@pytest.mark.parametrize("readout", READ)
+@pytest.mark.parametrize("shape", [(3, 5), (2, 3, 4, 5)])
+def test_decoder_reads_the_answer(readout: Readout, shape: tuple[int, ...]) -> None:
+    accumulated = RNG.integers(-(10**6), 10**6, shape)
+    expected = READ[readout](torch.from_numpy(accumulated * (0.125 / 64)))
+    found = Decoder(np.zeros(1), 0.125, readout).read(accumulated, 64)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 # --- Types
 
 REAL, INTEGER = TensorType((4, 6, 5), stream=True), TensorType((4, 6, 5), stream=True, integer=True)
 ZERO, WHOLE = np.zeros(1), np.zeros(1, np.int64)
 
+SCALAR = TensorType((), stream=True)
+
 BROKEN: dict[str, tuple[Callable[[], Op], tuple[TensorType, ...], str]] = {
-    "no stream": (FlattenSynapses, (TensorType((4,)),), "takes streams, and an input is none"),
+    "no stream": (lambda: ReshapeSynapses((4,)), (TensorType((4,)),), "takes streams, and an input is none"),
     "mixed": (CurrentSum, (REAL, INTEGER), "adds an integer stream to a real one"),
-    "sum of shapes": (CurrentSum, (REAL, TensorType((4,), stream=True)), "adds currents of different shapes"),
+    "sum of shapes": (CurrentSum, (REAL, TensorType((4,), stream=True)), "combines tensors of different shapes"),
     "weights": (lambda: ScaleSynapses(np.ones(1)), (INTEGER,), "has float64 weights"),
-    "exponent": (lambda: ScaleSynapses(np.ones(1), 2), (REAL,), "has float64 weights"),
-    "neuron kind": (lambda: IntegrateAndFire(ZERO, ZERO, ZERO), (INTEGER,), "its parameters do not fit"),
-    "neuron shape": (
-        lambda: IntegrateAndFire(np.zeros(3), ZERO, ZERO),
-        (REAL,),
-        "parameters of shape [3] do not fit",
+    "integer weights": (lambda: ScaleSynapses(np.ones(1, np.int8)), (REAL,), "has int8 weights"),
+    "wide weights": (lambda: ScaleSynapses(np.ones(1, np.int16)), (INTEGER,), "has int16 weights"),
+    "bool weights": (lambda: ScaleSynapses(np.ones(1, np.bool_)), (REAL,), "has bool weights"),
+    "exponent": (lambda: ScaleSynapses(np.ones(1), 2), (REAL,), "has float64 weights with the exponent 2"),
+    "scale": (lambda: ScaleSynapses(np.ones(4)), (REAL,), "has values of shape [4] for an image of [4, 6, 5]"),
+    "scale of nothing": (lambda: ScaleSynapses(np.ones(0)), (REAL,), "has values of shape [0]"),
+    "conv": (lambda: ConvSynapses(np.ones((1, 3, 1, 1))), (REAL,), "do not fit an input of [4, 6, 5]"),
+    "conv without space": (lambda: ConvSynapses(np.ones(4)), (REAL,), "not (outputs, inputs, *kernel)"),
+    "linear": (lambda: LinearSynapses(np.ones((1, 4))), (REAL,), "do not fit an input of [4, 6, 5]"),
+    "linear of nothing": (
+        lambda: LinearSynapses(np.ones((0, 4))),
+        (TensorType((4,), stream=True),),
+        "weights [0, 4] do not fit",
     ),
-    "neuron axes": (lambda: IntegrateAndFire(np.zeros((1, 1, 1, 1)), ZERO, ZERO), (REAL,), "parameters of shape"),
+    "pool": (lambda: PoolSynapses((7, 1)), (REAL,), "a window of (7, 1) does not fit"),
+    "max pool": (lambda: SpikeMaxPool((2, 2), dilation=(1,)), (REAL,), "dilation=(1,)"),
+    "reshape": (lambda: ReshapeSynapses((4, 31)), (REAL,), "shapes [4, 6, 5] as [4, 31]"),
+    "wires beyond": (lambda: WireSynapses(np.array([120])), (REAL,), "points outside an image of [4, 6, 5]"),
+    "wires before": (lambda: WireSynapses(np.array([-2])), (REAL,), "points outside an image of [4, 6, 5]"),
+    "wires of reals": (lambda: WireSynapses(np.zeros(1)), (REAL,), "has an index of float64 [1]"),
+    "neuron kind": (lambda: IntegrateAndFire(ZERO, ZERO, ZERO), (INTEGER,), "its parameters do not fit"),
+    "neuron shape": (lambda: IntegrateAndFire(np.zeros(3), ZERO, ZERO), (REAL,), "has values of shape [3]"),
+    "neuron axes": (
+        lambda: IntegrateAndFire(np.zeros((1, 1, 1, 1)), ZERO, ZERO),
+        (REAL,),
+        "has values of shape [1, 1, 1, 1]",
+    ),
     "decoder kind": (lambda: Decoder(WHOLE), (REAL,), "its bias does not fit"),
-    "decoder shape": (lambda: Decoder(np.zeros(3)), (REAL,), "parameters of shape [3] do not fit"),
+    "decoder shape": (lambda: Decoder(np.zeros(3)), (REAL,), "has values of shape [3]"),
+    "decoder unit": (lambda: Decoder(ZERO, np.inf), (REAL,), "has unit=inf"),
+    "decoder readout": (lambda: Decoder(np.zeros(()), 1.0, "softmax"), (SCALAR,), "has no axis for its readout"),
     "encoder levels": (lambda: Encoder((1,), integer=True), (), "has no levels to round them to"),
     "encoder ceiling": (lambda: Encoder((1,), ceiling=0.0), (), "has ceiling=0.0"),
+    "encoder infinite": (lambda: Encoder((1,), ceiling=np.inf), (), "has ceiling=inf"),
+    "encoder seed": (lambda: Encoder((1,), "poisson", seed=-1), (), "has seed=-1"),
     "encoder shape": (lambda: Encoder((0,)), (), "has the shape [0]"),
 }
 
@@ -344,9 +539,3 @@ def test_says_what_does_not_fit(op: Callable[[], Op], types: tuple[TensorType, .
     with pytest.raises(GraphError) as caught:
         op().infer(*types)
     assert problem in str(caught.value)
-
-
-def test_pools_in_a_row_do_not_overflow() -> None:
-    spikes = np.ones((1, 1, 1, 32, 32), np.bool_)
-    halved = PoolSynapses((2, 2), (2, 2)).run(spikes)
-    assert PoolSynapses((16, 16), (16, 16)).run(halved).item() == 32 * 32

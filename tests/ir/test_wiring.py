@@ -8,25 +8,26 @@ from strategies import images, layer_graphs, lowered
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fan_out import fan_out
-from neurocompile.ir.paths import Path, depths, paths, receivers
+from neurocompile.ir.paths import Path, depths, is_direct, paths, receivers
 from neurocompile.ir.processes import (
+    Connections,
     ConvSynapses,
     CurrentSum,
     Decoder,
     Encoder,
-    FlattenSynapses,
     IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
+    ReshapeSynapses,
     ScaleSynapses,
     SpikeMaxPool,
-    Synapses,
+    WireSynapses,
 )
 
 NEURON = IntegrateAndFire(np.zeros(1), np.ones(1), np.zeros(1))
 
 
-def sequence(shape: tuple[int, ...], *ops: Synapses | PoolSynapses | FlattenSynapses | SpikeMaxPool) -> Graph:
+def sequence(shape: tuple[int, ...], *ops: Connections) -> Graph:
     nodes = [Node("x", Encoder(shape))]
     for i, op in enumerate(ops):
         nodes.append(Node(f"s{i}", op, (nodes[-1].name,)))
@@ -53,13 +54,27 @@ def counted(graph: Graph) -> Array:
         sequence((2, 5, 4), ConvSynapses(np.ones((4, 1, 3, 2)), stride=(2, 1), padding=(1, 0, 2, 1), groups=2)),
         sequence((1, 7, 7), ConvSynapses(np.ones((2, 1, 2, 2)), dilation=(2, 3))),
         sequence((1, 5, 5), ConvSynapses(np.ones((1, 1, 1, 1)), stride=(3, 3))),
-        sequence((2, 2, 2), FlattenSynapses(), LinearSynapses(np.ones((3, 8)))),
+        sequence((2, 9), ConvSynapses(np.ones((3, 2, 3)), stride=(2,), padding=(1, 2), dilation=(2,))),
+        sequence(
+            (2, 4, 3, 5),
+            ConvSynapses(np.ones((4, 1, 2, 1, 3)), stride=(2, 1, 1), padding=(0, 1, 1, 1, 0, 2), groups=2),
+            PoolSynapses((2, 1, 2), (1, 2, 1), (1, 0, 0, 0, 0, 1), (1, 1, 3)),
+        ),
+        sequence((2, 2, 2), ReshapeSynapses((8,)), LinearSynapses(np.ones((3, 8)))),
+        sequence((2, 3), WireSynapses(np.array([0, 5, -1, 5, 5, 2])), LinearSynapses(np.ones((2, 6)))),
+        sequence(
+            (2, 3),
+            ReshapeSynapses((1, 3, 2)),
+            WireSynapses(np.array([[[3, -1], [0, 3]], [[-1, 5], [-1, -1]]])),
+            ConvSynapses(np.ones((2, 1, 2, 1)), padding=(1, 0, 0, 0), groups=2),
+        ),
         sequence((2, 4, 4), PoolSynapses((3, 3), (2, 2), (1, 1, 0, 0)), ConvSynapses(np.ones((2, 2, 2, 1)))),
         sequence((2, 3, 3), ConvSynapses(np.ones((2, 2, 2, 2))), ConvSynapses(np.ones((3, 2, 2, 1)))),
         sequence(
-            (2, 3, 3), ConvSynapses(np.ones((2, 2, 2, 2))), FlattenSynapses(), LinearSynapses(np.ones((3, 8)))
+            (2, 3, 3), ConvSynapses(np.ones((2, 2, 2, 2))), ReshapeSynapses((8,)), LinearSynapses(np.ones((3, 8)))
         ),
         sequence((3,), ScaleSynapses(np.ones(3))),
+        sequence((2, 3, 2), ScaleSynapses(np.ones((2, 1, 1))), ConvSynapses(np.ones((1, 2, 2, 2)))),
     ],
 )
 def test_fan_out_equals_counting(graph: Graph) -> None:
@@ -92,7 +107,7 @@ RESIDUAL = Graph(
         Node("skip", ConvSynapses(np.ones((1, 1, 1, 1)), stride=(2, 2)), ("x",)),
         Node("sum", CurrentSum(), ("b", "skip")),
         Node("m", NEURON, ("sum",)),
-        Node("flat", FlattenSynapses(), ("m",)),
+        Node("flat", ReshapeSynapses((4,)), ("m",)),
         Node("fc", LinearSynapses(np.ones((2, 4))), ("flat",)),
         Node("out", Decoder(np.zeros(2)), ("fc",)),
     ),
@@ -114,17 +129,59 @@ def test_depth_is_the_longest_way_and_a_pool_of_spikes_adds_none() -> None:
     assert depths(RESIDUAL) == {"x": 0, "n": 1, "pool": 1, "m": 2, "out": 3}
 
 
-def test_currents_are_added_right_before_receivers_only() -> None:
+SIDE_BY_SIDE = Graph(
+    (
+        Node("x", Encoder((2,))),
+        Node("a", ScaleSynapses(np.ones(1)), ("x",)),
+        Node("n", NEURON, ("a",)),
+        Node("left", WireSynapses(np.array([[0, 1, -1]])), ("n",)),
+        Node("right", WireSynapses(np.array([[-1, -1, 1]])), ("x",)),
+        Node("both", CurrentSum(), ("left", "right")),
+        Node("pool", SpikeMaxPool((2,)), ("both",)),
+        Node("flat", ReshapeSynapses((2,)), ("pool",)),
+        Node("out", Decoder(np.zeros(1)), ("flat",)),
+    ),
+    ("out",),
+)
+
+
+def test_a_pool_of_branches_is_a_layer_further_on() -> None:
+    assert depths(SIDE_BY_SIDE) == {"x": 0, "n": 1, "pool": 2, "out": 3}
+    assert {name: count.tolist() for name, count in fan_out(SIDE_BY_SIDE).items()} == {
+        "x": [1, 2],
+        "n": [1, 1],
+        "pool": [[1, 1]],
+    }
+
+
+def test_only_a_pool_takes_one_sources_spikes_as_they_are() -> None:
+    for name, direct in [("n", False), ("pool", True), ("m", False), ("out", False)]:
+        assert is_direct(RESIDUAL[name], paths(RESIDUAL, RESIDUAL[name])) == direct
+    assert not is_direct(SIDE_BY_SIDE["pool"], paths(SIDE_BY_SIDE, SIDE_BY_SIDE["pool"]))
+    twice = Graph.of(
+        [
+            Node("x", Encoder((1, 2))),
+            Node("sum", CurrentSum(), ("x", "x")),
+            Node("pool", SpikeMaxPool((2,)), ("sum",)),
+            Node("out", Decoder(np.zeros(1)), ("pool",)),
+        ],
+        ("out",),
+    )
+    assert depths(twice) == {"x": 0, "pool": 1, "out": 2}
+
+
+@pytest.mark.parametrize("op", [CurrentSum(), Decoder(np.zeros(1))])
+def test_currents_are_added_right_before_receivers_only(op: CurrentSum | Decoder) -> None:
     graph = Graph(
         (
             Node("x", Encoder((1,))),
-            Node("sum", CurrentSum(), ("x", "x")),
+            Node("sum", op, ("x",)),
             Node("a", ScaleSynapses(np.ones(1)), ("sum",)),
             Node("out", Decoder(np.zeros(1)), ("a",)),
         ),
         ("out",),
     )
-    with pytest.raises(GraphError, match=r"'sum' \(CurrentSum\): adds currents that go on through synapses"):
+    with pytest.raises(GraphError, match=r"'sum' \((CurrentSum|Decoder)\): gives currents that go on through"):
         paths(graph, graph["out"])
 
 
@@ -136,5 +193,4 @@ def test_every_synapse_lies_on_one_path(graph: Graph) -> None:
         assume("not rectified" not in str(error))
         raise
     on_paths = [s.name for node in receivers(processes) for path in paths(processes, node) for s in path.synapses]
-    stateless = [n.name for n in processes.nodes if isinstance(n.op, Synapses | PoolSynapses | FlattenSynapses)]
-    assert sorted(on_paths) == sorted(stateless)
+    assert sorted(on_paths) == sorted(n.name for n in processes.nodes if isinstance(n.op, Connections))

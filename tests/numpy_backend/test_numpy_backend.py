@@ -9,9 +9,9 @@ from strategies import chain, images, layer_graphs, lowered
 
 from neurocompile.backend import Activity
 from neurocompile.errors import BackendError, GraphError
-from neurocompile.ir import Array, Graph, run
-from neurocompile.ir.layers import AvgPool, Conv, Flatten, Linear, MaxPool, ReLU
-from neurocompile.ir.processes import Encoder
+from neurocompile.ir import Array, Graph, Node, run
+from neurocompile.ir.layers import AvgPool, Conv, Linear, MaxPool, ReLU, Reshape
+from neurocompile.ir.processes import CurrentSum, Decoder, Encoder, ScaleSynapses
 from neurocompile.passes.lower import Lower
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.round_weights import RoundWeights
@@ -25,7 +25,7 @@ LAYERS = chain(
     Conv(RNG.normal(size=(4, 3, 2, 2)) / 2, np.zeros(4), padding=(1, 1, 0, 0)),
     ReLU(),
     AvgPool((2, 2), (2, 2)),
-    Flatten(),
+    Reshape((4,)),
     Linear(RNG.normal(size=(5, 4)), np.zeros(5)),
 )
 X = images(LAYERS, 9)
@@ -86,7 +86,7 @@ def test_counts_events_of_encoder_neurons_and_pools(graph: Graph) -> None:
 
 def test_counts_synaptic_operations() -> None:
     """The last layer is all to all behind a pool that each spike reaches once: five synapses a spike."""
-    layers = chain((1, 4, 4), ReLU(), AvgPool((2, 2), (2, 2)), Flatten(), Linear(np.ones((5, 4)), np.zeros(5)))
+    layers = chain((1, 4, 4), ReLU(), AvgPool((2, 2), (2, 2)), Reshape((4,)), Linear(np.ones((5, 4)), np.zeros(5)))
     graph = lowered(layers, np.abs(images(layers)))
     activity = NumpyExecutable(graph).run(np.abs(images(layers)), steps=10).activity
     assert activity["relu1"].events > 0
@@ -119,10 +119,31 @@ def test_tells_its_progress() -> None:
 
 def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little is allowed, at least one image runs at a time."""
-    monkeypatch.setattr(backend, "_CURRENT_BYTES", 1)
+    monkeypatch.setattr(backend, "_STREAM_BYTES", 1)
     told: list[int] = []
     NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda _, done, __: told.append(done))
     assert told == list(range(1, 10))
+
+
+@pytest.mark.parametrize(("branches", "at_once"), [(2, 10), (5, 5), (29, 1), (40, 1)])
+def test_currents_that_meet_are_in_memory_together(
+    monkeypatch: pytest.MonkeyPatch, branches: int, at_once: int
+) -> None:
+    """With their sum, ``branches + 1`` streams of 4 reals and 3 steps."""
+    monkeypatch.setattr(backend, "_STREAM_BYTES", 10 * 3 * 4 * 8 * 3)
+    names = [f"branch{i}" for i in range(branches)]
+    graph = Graph(
+        (
+            Node("x", Encoder((4,))),
+            *(Node(name, ScaleSynapses(np.ones(1)), ("x",)) for name in names),
+            Node("sum", CurrentSum(), tuple(names)),
+            Node("decoder", Decoder(np.zeros(1)), ("sum",)),
+        ),
+        ("decoder",),
+    )
+    told: list[int] = []
+    NumpyExecutable(graph, 1).run(np.ones((20, 4)), steps=3, progress=lambda _, done, __: told.append(done))
+    assert told == list(range(at_once, 21, at_once))
 
 
 def test_interruption_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:

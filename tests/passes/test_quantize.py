@@ -19,7 +19,7 @@ from neurocompile.ir.fixed_point import (
     WEIGHT_MAX,
     split_bias,
 )
-from neurocompile.ir.layers import Add, AvgPool, Conv, Flatten, Input, Linear, MaxPool, ReLU
+from neurocompile.ir.layers import Add, AvgPool, Conv, Input, Linear, MaxPool, ReLU, Reshape
 from neurocompile.ir.processes import Encoder, IntegrateAndFire, SpikeMaxPool, Synapses
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.passes.lower import Lower
@@ -132,7 +132,7 @@ def conv(seed: int, out: int, channels: int, bias: float = 0.0, size: int = 3) -
         pytest.param((conv(0, 2, 1), ReLU(), conv(1, 3, 2), conv(2, 2, 3), ReLU()), id="conv behind conv, inside"),
         pytest.param((conv(0, 2, 1), AvgPool((2, 2), (2, 2)), ReLU()), id="pool behind conv"),
         pytest.param((conv(0, 2, 1), ReLU(), AvgPool((2, 2), (2, 2)), conv(1, 2, 2), ReLU()), id="pool of spikes"),
-        pytest.param((conv(0, 2, 1), Flatten(), ReLU()), id="flatten behind conv"),
+        pytest.param((conv(0, 2, 1), Reshape((72,)), ReLU()), id="flatten behind conv"),
         pytest.param((conv(0, 2, 1), MaxPool((2, 2), (2, 2)), conv(1, 2, 2), ReLU()), id="pool of currents"),
         pytest.param((conv(0, 2, 1, -0.2), ReLU(), MaxPool((2, 2), (2, 2)), conv(1, 2, 2)), id="max of spikes"),
     ],

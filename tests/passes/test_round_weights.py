@@ -81,7 +81,7 @@ def test_potentials_are_exact_sums(layers: tuple[Linear, ...]) -> None:
             exact = [
                 sum(Fraction(float(w)) * v for w, v in zip(row, exact, strict=True)) for row in node.op.weight
             ]
-    bias = [Fraction(float(b)) for b in graph["decoder"].op.bias]
+    bias = [Fraction(float(b)) for b in np.broadcast_to(graph["decoder"].op.bias, len(exact))]
     found = run(graph, {"x": graph["x"].op.encode(x, 3)})["decoder"][:, 0]
     for step, potentials in enumerate(found, 1):
         assert [Fraction(float(v)) for v in potentials] == [

@@ -21,7 +21,7 @@ from neurocompile_lava.worker.guard import emit, guard
 
 Array = npt.NDArray[Any]
 
-PLAN_VERSION = 1
+PLAN_VERSION = 2
 
 _PIECES = 20
 """How often progress is reported during a run."""
@@ -168,10 +168,8 @@ class Network:
     def _add_max_pool(self, d: dict[str, Any]) -> None:
         pool = self._process.MaxPool(
             shape_in=self._shape(d["shape_in"]),
-            shape_out=self._shape(d["shape_out"]),
-            kernel=tuple(d["kernel"]),
-            stride=tuple(d["stride"]),
-            padding=tuple(d["padding"]),
+            shape_out=self._shape(d["shape"]),
+            window=d["window"],
             start=d["depth"] + 1,
             record=self._memory(d),
             name=d["name"],
@@ -202,6 +200,7 @@ class Network:
             self._out[name].connect(port)
 
     def _with_arrays(self, operation: dict[str, Any]) -> dict[str, Any]:
-        if "weight" not in operation:
-            return operation
-        return {**operation, "weight": self._arrays[operation["weight"]]}
+        return {
+            name: self._arrays[value] if name in ("weight", "index") else value
+            for name, value in operation.items()
+        }

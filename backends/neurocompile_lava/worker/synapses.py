@@ -6,7 +6,10 @@ evidence and no tautology. It needs numpy alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +25,8 @@ def chain(operations: Sequence[Mapping[str, Any]], dtype: type) -> Operation:
     Parameters
     ----------
     operations
-        Each with its ``op``: ``conv``, ``linear``, ``scale``, ``pool`` or ``flatten``, and its parameters.
+        Each with its ``op``, one of ``conv``, ``linear``, ``scale``, ``pool``, ``reshape`` and ``wires``, and its
+        parameters.
     dtype
         ``np.float64``, or ``np.int32`` for fixed point.
     """
@@ -36,30 +40,33 @@ def chain(operations: Sequence[Mapping[str, Any]], dtype: type) -> Operation:
     return compute
 
 
-def max_pool(
-    x: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int, int, int]
-) -> Array:
-    """Take the maximum of each window of ``(B, C, H, W)``; padding never wins."""
+def max_pool(x: Array, window: Mapping[str, Sequence[int]]) -> Array:
+    """Take the maximum of each window of ``(B, C, *space)``; padding never wins.
+
+    Parameters
+    ----------
+    x
+        Of a type that has negative numbers.
+    window
+        Its ``kernel``, ``stride``, ``padding`` and ``dilation``, as in the plan.
+    """
     lowest = -np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min
-    windows = _windows(_pad(x, padding, lowest), kernel, stride, (1, 1))
-    result: Array = np.maximum.reduce(windows)
-    return result
+    return functools.reduce(np.maximum, _taps(x, window, lowest))
 
 
 def _conv(o: Mapping[str, Any]) -> Operation:
     groups = o["groups"]
     weight = o["weight"]
-    outputs, channels, *kernel = weight.shape
+    outputs, channels = weight.shape[:2]
     # One matrix (out, in) for each tap and group.
-    taps = weight.reshape(groups, outputs // groups, channels, -1).transpose(3, 0, 1, 2).astype(np.float64)
+    matrices = weight.reshape(groups, outputs // groups, channels, -1).transpose(3, 0, 1, 2).astype(np.float64)
 
     def conv(x: Array) -> Array:
-        padded = _pad(x.astype(np.float64), o["padding"], 0)
         total: Any = 0.0
-        for tap, window in zip(taps, _windows(padded, kernel, o["stride"], o["dilation"]), strict=True):
-            batch, _, rows, columns = window.shape
-            total = total + tap @ window.reshape(batch, groups, channels, rows * columns)
-        return _shifted(total.reshape(batch, outputs, rows, columns), o)
+        for matrix, tap in zip(matrices, _taps(x.astype(np.float64), o, 0), strict=True):
+            batch, _, *positions = tap.shape
+            total = total + matrix @ tap.reshape(batch, groups, channels, math.prod(positions))
+        return _shifted(total.reshape(batch, outputs, *positions), o)
 
     return conv
 
@@ -71,19 +78,26 @@ def _linear(o: Mapping[str, Any]) -> Operation:
 
 def _scale(o: Mapping[str, Any]) -> Operation:
     weight = o["weight"].astype(np.float64)
-    return lambda x: _shifted(x * weight.reshape(-1, *[1] * (x.ndim - 2)), o)
+    return lambda x: _shifted(x * weight, o)
 
 
 def _pool(o: Mapping[str, Any]) -> Operation:
-    def pool(x: Array) -> Array:
-        total: Array = np.add.reduce(_windows(_pad(x, o["padding"], 0), o["kernel"], o["stride"], (1, 1)))
-        return total
-
-    return pool
+    return lambda x: functools.reduce(np.add, _taps(x, o, 0))
 
 
-def _flatten(_: Mapping[str, Any]) -> Operation:
-    return lambda x: x.reshape(len(x), -1)
+def _reshape(o: Mapping[str, Any]) -> Operation:
+    return lambda x: x.reshape(len(x), *o["shape"])
+
+
+def _wires(o: Mapping[str, Any]) -> Operation:
+    # Silence comes first, so that its place is 0.
+    index: Array = o["index"].astype(np.intp) + 1
+
+    def wires(x: Array) -> Array:
+        values: Array = np.concatenate([np.zeros((len(x), 1), x.dtype), x.reshape(len(x), -1)], axis=1)
+        return values.take(index, axis=1)
+
+    return wires
 
 
 _MAKERS: dict[str, Callable[[Mapping[str, Any]], Operation]] = {
@@ -91,7 +105,8 @@ _MAKERS: dict[str, Callable[[Mapping[str, Any]], Operation]] = {
     "linear": _linear,
     "scale": _scale,
     "pool": _pool,
-    "flatten": _flatten,
+    "reshape": _reshape,
+    "wires": _wires,
 }
 
 
@@ -105,22 +120,16 @@ def _shifted(x: Array, o: Mapping[str, Any]) -> Array:
     return shifted
 
 
-def _pad(x: Array, padding: Sequence[int], value: float) -> Array:
-    top, left, bottom, right = padding
-    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
-
-
-def _windows(x: Array, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> list[Array]:
-    """List, for each place in the kernel, the values that it meets at all positions."""
-    rows = (x.shape[2] - dilation[0] * (kernel[0] - 1) - 1) // stride[0] + 1
-    columns = (x.shape[3] - dilation[1] * (kernel[1] - 1) - 1) // stride[1] + 1
-    return [
-        x[
-            :,
-            :,
-            i * dilation[0] : i * dilation[0] + (rows - 1) * stride[0] + 1 : stride[0],
-            j * dilation[1] : j * dilation[1] + (columns - 1) * stride[1] + 1 : stride[1],
-        ]
-        for i in range(kernel[0])
-        for j in range(kernel[1])
-    ]
+def _taps(x: Array, window: Mapping[str, Sequence[int]], fill: float) -> Iterator[Array]:
+    """Give, for each place in the kernel, the values that it meets at all positions."""
+    kernel, stride, padding, dilation = (window[name] for name in ("kernel", "stride", "padding", "dilation"))
+    axes = len(kernel)
+    around = list(zip(padding[:axes], padding[axes:], strict=True))
+    padded = np.pad(x, [(0, 0), (0, 0), *around], constant_values=fill)
+    every_channel = (slice(None), slice(None))
+    reach = [n - d * (k - 1) for n, k, d in zip(padded.shape[2:], kernel, dilation, strict=True)]
+    for place in itertools.product(*map(range, kernel)):
+        # A place further on in the kernel meets values as much further on.
+        shifts = [i * d for i, d in zip(place, dilation, strict=True)]
+        met = tuple(slice(shift, shift + r, s) for shift, r, s in zip(shifts, reach, stride, strict=True))
+        yield padded[every_channel + met]

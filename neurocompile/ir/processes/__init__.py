@@ -5,33 +5,38 @@ time, so one process can finish before the next starts. An integer stream follow
 A stream that is constant in time is a view with stride 0 along the time axis; synapses keep it so.
 """
 
-from neurocompile.ir.processes.coding import Decoder, Encoder, EncoderCode
+from neurocompile.ir.processes.coding import Decoder, Encoder, EncoderCode, Readout
 from neurocompile.ir.processes.neurons import IntegrateAndFire, Reset, SpikeMaxPool
 from neurocompile.ir.processes.process import MOST_STEPS, Process
 from neurocompile.ir.processes.synapses import (
+    Connections,
     ConvSynapses,
     CurrentSum,
-    FlattenSynapses,
     LinearSynapses,
     PoolSynapses,
+    ReshapeSynapses,
     ScaleSynapses,
     Synapses,
+    WireSynapses,
 )
 
 __all__ = [
     "MOST_STEPS",
+    "Connections",
     "ConvSynapses",
     "CurrentSum",
     "Decoder",
     "Encoder",
     "EncoderCode",
-    "FlattenSynapses",
     "IntegrateAndFire",
     "LinearSynapses",
     "PoolSynapses",
     "Process",
+    "Readout",
     "Reset",
+    "ReshapeSynapses",
     "ScaleSynapses",
     "SpikeMaxPool",
     "Synapses",
+    "WireSynapses",
 ]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from neurocompile.ir import fixed_point
-from neurocompile.ir.op import Array, TensorType, require
-from neurocompile.ir.processes.process import Process, require_broadcast
+from neurocompile.ir.functions import sigmoid
+from neurocompile.ir.layers import ArgMax, Softmax
+from neurocompile.ir.op import Array, TensorType, require, require_broadcast
+from neurocompile.ir.processes.process import Process
 
 EncoderCode = Literal["constant", "poisson"]
+Readout = Literal["linear", "sigmoid", "softmax", "log_softmax", "argmax"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +59,9 @@ class Encoder(Process):
 
     def infer(self, *_: TensorType) -> TensorType:  # noqa: D102
         require(min(self.shape, default=1) > 0, f"has the shape {list(self.shape)}")
-        require(self.ceiling > 0 and self.levels >= 0, f"has ceiling={self.ceiling} and levels={self.levels}")
+        finite = math.isfinite(self.ceiling) and self.ceiling > 0
+        require(finite and self.levels >= 0, f"has ceiling={self.ceiling} and levels={self.levels}")
+        require(self.seed >= 0, f"has seed={self.seed}")
         whole = self.code == "poisson" or self.levels > 0
         require(whole or not self.integer, "sends integers, and has no levels to round them to")
         return TensorType(self.shape, stream=True, integer=self.integer)
@@ -112,13 +118,19 @@ class Decoder(Process):
         Broadcast against one image's outputs.
     unit
         The real output that a 1 in the stream stands for.
+    readout
+        What the network's last layer makes of its outputs, which takes no spikes: ``linear`` gives them as they
+        are, and the others but ``sigmoid`` work along the first axis.
     """
 
     bias: Array
     unit: float = 1.0
+    readout: Readout = "linear"
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
         require_broadcast(self.bias, shapes[0])
+        require(math.isfinite(self.unit) and self.unit > 0, f"has unit={self.unit}")
+        require(self.readout in ("linear", "sigmoid") or len(shapes[0]) > 0, "has no axis for its readout")
         return shapes[0]
 
     def infer(self, *inputs: TensorType) -> TensorType:  # noqa: D102
@@ -128,6 +140,15 @@ class Decoder(Process):
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
         current = inputs[0]
-        if current.dtype.kind != "f":
+        if self.bias.dtype.kind == "i":
             current = current.astype(np.int64) << fixed_point.CURRENT_SHIFT
         return np.cumsum(current + self.bias, axis=0)
+
+    def read(self, accumulated: Array, steps: int) -> Array:
+        """Estimate the network's answer ``(B, *outputs)`` from what was accumulated over so many steps."""
+        scores = accumulated * (self.unit / steps)
+        if self.readout == "sigmoid":
+            return sigmoid(scores)
+        if self.readout in ("softmax", "log_softmax"):
+            return Softmax(log=self.readout == "log_softmax").run(scores)
+        return ArgMax().run(scores) if self.readout == "argmax" else scores

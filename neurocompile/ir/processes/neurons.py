@@ -8,9 +8,10 @@ from typing import Literal
 import numpy as np
 
 from neurocompile.ir import fixed_point, kernels
-from neurocompile.ir.layers import pool_shape
-from neurocompile.ir.op import Array, TensorType, require
-from neurocompile.ir.processes.process import Process, require_broadcast
+from neurocompile.ir.kernels import Window
+from neurocompile.ir.op import Array, TensorType, require, require_broadcast
+from neurocompile.ir.processes.process import Process
+from neurocompile.ir.shapes import pool_shape
 
 Reset = Literal["subtract", "zero"]
 
@@ -49,7 +50,7 @@ class IntegrateAndFire(Process):
         return output
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
-        return self._run_integer(inputs[0]) if inputs[0].dtype.kind == "i" else self._run_real(inputs[0])
+        return self._run_integer(inputs[0]) if self.bias.dtype.kind == "i" else self._run_real(inputs[0])
 
     def _run_real(self, current: Array) -> Array:
         v = np.empty(current.shape[1:], np.float64)
@@ -73,7 +74,8 @@ class IntegrateAndFire(Process):
         spikes = np.empty(current.shape, np.bool_)
         for a, s in zip(current, spikes, strict=True):
             # Shifted left by 8 more bits than the membrane's unit and back, int32 wraps around at 24 bits.
-            np.left_shift(a, 32 - fixed_point.MEMBRANE_BITS + fixed_point.CURRENT_SHIFT, out=u, casting="unsafe")
+            up = 32 - fixed_point.MEMBRANE_BITS + fixed_point.CURRENT_SHIFT
+            np.left_shift(a, up, out=u, dtype=np.int32, casting="unsafe")
             np.right_shift(u, 32 - fixed_point.MEMBRANE_BITS, out=u)
             u += bias
             v += u
@@ -96,23 +98,29 @@ class SpikeMaxPool(Process):
     its rate converges to the largest rate in the window.
     """
 
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    padding: kernels.Padding = (0, 0, 0, 0)
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...] = ()
+    padding: tuple[int, ...] = ()
+    dilation: tuple[int, ...] = ()
+
+    @property
+    def window(self) -> Window:
+        """The window."""
+        return Window(self.kernel, self.stride, self.padding, self.dilation)
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
-        return pool_shape(shapes[0], self.kernel, self.stride, self.padding)
+        return pool_shape(shapes[0], self.window)
 
     def run(self, *inputs: Array) -> Array:  # noqa: D102
         x = inputs[0]
-        # Up to 2**24 steps of single spikes can't overflow 32 bits; graded currents get 64.
-        wide = np.int64 if x.dtype == np.int32 else np.int32
+        # MOST_STEPS steps of small counts can't overflow 32 bits; graded currents get 64.
+        wide = np.int32 if x.dtype.itemsize <= 2 else np.int64
         total = np.zeros(x.shape[1:], np.float64 if x.dtype.kind == "f" else wide)
-        before = kernels.pool_max(total, self.kernel, self.stride, self.padding)
+        before = kernels.pool_max(total, self.window)
         output = np.empty((len(x), *before.shape), x.dtype)
         for now, out in zip(x, output, strict=True):
             total += now
-            leading = kernels.pool_max(total, self.kernel, self.stride, self.padding)
+            leading = kernels.pool_max(total, self.window)
             np.subtract(leading, before, out=out, casting="unsafe")
             before = leading
         return output

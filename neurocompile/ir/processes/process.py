@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurocompile.ir.op import Array, Op, TensorType, require
+from neurocompile.ir.op import Op, TensorType, require
 
 MOST_STEPS = 4096
 """Of a run: up to so many, sums of real weights are exact."""
@@ -21,11 +21,3 @@ class Process(Op, abstract=True):
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:
         """Give the output's shape; the inputs' where the operator works element by element."""
         return shapes[0]
-
-
-def require_broadcast(values: Array, shape: tuple[int, ...]) -> None:
-    """Raise ``GraphError`` unless the values broadcast against one image's."""
-    fits = values.ndim <= len(shape) and all(
-        a in (1, b) for a, b in zip(reversed(values.shape), reversed(shape), strict=False)
-    )
-    require(fits, f"parameters of shape {list(values.shape)} do not fit neurons of {list(shape)}")

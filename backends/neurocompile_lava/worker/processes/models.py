@@ -104,8 +104,7 @@ class _MaxPool(_Model):
         if self.time_step < self.parameters["start"]:
             received = np.zeros_like(received)
         self.total += received
-        p = self.parameters
-        leading = synapses.max_pool(self.total, p["kernel"], p["stride"], p["padding"])
+        leading = synapses.max_pool(self.total, self.parameters["window"])
         self.s_out.send((leading - self.leading).astype(self.dtype))
         self.leading = leading
 

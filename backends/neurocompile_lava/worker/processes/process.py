@@ -91,8 +91,8 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
     ----------
     shape_in, shape_out
         With the batch axis.
-    kernel, stride, padding
-        Of the window; padding is (top, left, bottom, right).
+    window
+        As ``synapses.max_pool`` takes it.
     start
         The first step, counted from 1, whose input counts.
     record
@@ -104,9 +104,7 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
         *,
         shape_in: tuple[int, ...],
         shape_out: tuple[int, ...],
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int, int, int],
+        window: dict[str, list[int]],
         start: int,
         record: Any,
         name: str,
@@ -114,9 +112,7 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
         super().__init__(
             shape_in=shape_in,
             shape_out=shape_out,
-            kernel=kernel,
-            stride=stride,
-            padding=padding,
+            window=window,
             start=start,
             record=record,
             name=name,

@@ -1,0 +1,271 @@
+"""What would become of a network, told before anything runs."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurocompile import backend
+from neurocompile.errors import GraphError, Issue, NeurocompileError
+from neurocompile.frontends.onnx_file import OnnxFile
+from neurocompile.frontends.onnx_reader import inspect
+from neurocompile.ir import Graph, kernels
+from neurocompile.ir.kernels import Window
+from neurocompile.ir.layers import BatchNorm, Conv, Input, Linear
+from neurocompile.ir.processes import Encoder, IntegrateAndFire, ScaleSynapses, Synapses
+from neurocompile.passes import pipeline
+from neurocompile.passes.approximate import TOLERANCE, Approximate, Region, regions
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.outline import Outline
+from neurocompile.passes.piecewise import fit
+from neurocompile.passes.rectify_pools import RectifyPools, pools
+from neurocompile.passes.split_readout import split_readout
+
+_USUAL_RANGES = ((-8.0, 8.0), (1.0, 8.0))
+"""Of what activations receive, where no images tell; the second for functions that are not defined below 0."""
+
+
+_BASE_BYTES = 150 << 20
+_STREAM_BYTES = 128 << 20
+"""What Python and its libraries take, and what the simulator gives the largest currents of all chunks at least."""
+
+
+@dataclass(frozen=True)
+class Approximated:
+    """A node that is converted with an error.
+
+    Parameters
+    ----------
+    node
+        Its name.
+    function
+        What it computes.
+    tolerance
+        The largest error, relative to the difference between the function's largest and smallest value.
+    segments
+        Straight lines, each of which takes a neuron for every value; as many as the usual range of inputs needs.
+    """
+
+    node: str
+    function: str
+    tolerance: float
+    segments: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large the spiking network is.
+
+    Parameters
+    ----------
+    layers
+        Of neurons.
+    neurons
+        In all.
+    synapses
+        Weights that are stored; a convolution's are shared.
+    multiplications
+        For an image and step, as the NumPy simulator computes them.
+    """
+
+    layers: int
+    neurons: int
+    synapses: int
+    multiplications: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """What is known of a conversion before anything runs.
+
+    Parameters
+    ----------
+    target
+        The backend that was asked.
+    issues
+        What keeps the network from being converted, or from running on the target.
+    approximations
+        The nodes that are converted with an error.
+    parameters
+        Trained weights, biases and gains of the network.
+    size
+        Of the spiking network; None if it can't be converted.
+    memory_bytes, seconds
+        What the NumPy simulator is estimated to take for ``images`` images over ``steps`` steps on this machine;
+        None likewise.
+    images, steps
+        See above.
+    """
+
+    target: str
+    issues: tuple[Issue, ...]
+    approximations: tuple[Approximated, ...]
+    parameters: int
+    size: Size | None
+    memory_bytes: int | None
+    seconds: float | None
+    images: int
+    steps: int
+
+    @property
+    def converts(self) -> bool:
+        """Whether nothing keeps the network from running on the target."""
+        return not self.issues
+
+
+def check(model: str | os.PathLike[str], target: str = "numpy", *, steps: int = 64, images: int = 1000) -> Check:
+    """Tell what would become of a network, without images and before anything runs.
+
+    Parameters
+    ----------
+    model
+        An ONNX file.
+    target
+        Where the spiking network is to run.
+    steps, images
+        For which memory and time are estimated.
+
+    Raises
+    ------
+    ModelError
+        If the file can't be read at all.
+    BackendError
+        If there is no such target.
+    """
+    chosen = backend.find(target)
+    inspected = inspect(OnnxFile.read(model))
+    issues = list(inspected.issues)
+    if inspected.graph is None:
+        return Check(target, tuple(issues), (), 0, None, None, None, images, steps)
+    found = _Conversion(inspected.graph)
+    issues += found.issues
+    size = memory = seconds = None
+    if found.processes is not None and not issues:
+        issues += chosen.check(found.processes)
+        size = _size(found.processes)
+        memory, seconds = _memory(found.processes, steps), _seconds(size, images, steps)
+    return Check(
+        target,
+        tuple(issues),
+        found.approximations,
+        _parameters(inspected.graph),
+        size,
+        memory,
+        seconds,
+        images,
+        steps,
+    )
+
+
+class _Conversion:
+    """Takes a network's outline through the passes, and collects what each has to say of it."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.issues: list[Issue] = []
+        self.approximations: tuple[Approximated, ...] = ()
+        self.processes: Graph | None = None
+        try:
+            graph, _ = split_readout(graph)
+        except GraphError as error:
+            self.issues += error.issues
+        try:
+            found = regions(graph)
+        except GraphError as error:
+            self.issues += error.issues
+            return
+        self.approximations = tuple(_approximated(region) for region in found)
+        if self.issues:
+            return
+        try:
+            self.processes = self._lower(graph, found)
+        except NeurocompileError as error:
+            self.issues += error.issues
+
+    def _lower(self, graph: Graph, found: tuple[Region, ...]) -> Graph:
+        graph = Outline()(Approximate({region.input: _usual_range(region) for region in found})(graph))
+        for step in pipeline.SIMPLIFY:
+            graph = step(graph)
+        lowest = {name: np.zeros(graph.types[name].shape[0]) for name in pools(graph)}
+        graph = RectifyPools(lowest)(graph)
+        (entry,) = (node.op for node in graph.inputs)
+        assert isinstance(entry, Input)
+        return Lower(Encoder(entry.shape))(graph)
+
+
+def _approximated(region: Region) -> Approximated:
+    low, high = _usual_range(region)
+    try:
+        segments = len(fit(region, low, high, TOLERANCE).lines.ramps)
+    except GraphError:
+        segments = 0
+    return Approximated(region.node, region.function, TOLERANCE, segments)
+
+
+def _usual_range(region: Region) -> tuple[float, float]:
+    for low, high in _USUAL_RANGES:
+        if np.isfinite(region(np.linspace(low, high, 100))).all():
+            return low, high
+    return _USUAL_RANGES[-1]
+
+
+def _parameters(graph: Graph) -> int:
+    return sum(_count(node.op) for node in graph.nodes)
+
+
+def _count(op: object) -> int:
+    if isinstance(op, Conv | Linear):
+        return op.weight.size + (op.bias.size if np.any(op.bias) else 0)
+    return op.scale.size + op.shift.size if isinstance(op, BatchNorm) else 0
+
+
+def _size(graph: Graph) -> Size:
+    neurons = [math.prod(graph.types[n.name].shape) for n in graph.nodes if isinstance(n.op, IntegrateAndFire)]
+    synapses = sum(node.op.weight.size for node in graph.nodes if isinstance(node.op, Synapses))
+    return Size(len(neurons), sum(neurons), synapses, sum(_multiplications(graph).values()))
+
+
+def _multiplications(graph: Graph) -> dict[str, int]:
+    """Count, for each node with weights, the multiplications for an image and step."""
+    found = {}
+    for node in graph.nodes:
+        op, shape = node.op, graph.types[node.name].shape
+        if isinstance(op, ScaleSynapses):
+            found[node.name] = math.prod(shape)
+        elif isinstance(op, Synapses):
+            found[node.name] = op.weight.size * math.prod(shape[1:])
+    return found
+
+
+def _memory(graph: Graph, steps: int) -> int:
+    """Estimate the NumPy simulator's peak: the weights as read and as reals, and the largest streams."""
+    weights = sum(node.op.weight.size for node in graph.nodes if isinstance(node.op, Synapses))
+    largest = max(math.prod(t.shape) for t in graph.types.values())
+    streams = max(_STREAM_BYTES, 8 * largest * steps * (os.cpu_count() or 1))
+    return _BASE_BYTES + 12 * weights + 2 * streams
+
+
+def _seconds(size: Size, images: int, steps: int) -> float:
+    """Estimate the NumPy simulator's time from that of a convolution and of neurons on this machine."""
+    x, weight = np.ones((2, 64, 28, 28)), np.ones((64, 64, 3, 3))
+    window = Window((3, 3))
+    multiplications = x.shape[0] * weight.size * 26 * 26
+    multiplying = _fastest(lambda: kernels.conv(x, weight, window, 1)) / multiplications
+    one = np.ones(1)
+    neurons = IntegrateAndFire(one, one, one)
+    firing = _fastest(lambda: neurons.run(x[None])) / x.size
+    return images * steps * (size.multiplications * multiplying + size.neurons * firing)
+
+
+def _fastest(work: Callable[[], object]) -> float:
+    """Time a piece of work in seconds, undisturbed by what else the machine does."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - began)
+    return min(times)

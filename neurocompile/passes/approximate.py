@@ -1,0 +1,230 @@
+"""Makes piecewise linear functions of smooth ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from neurocompile.errors import GraphError, Issue
+from neurocompile.ir import Array, Graph, Node, run
+from neurocompile.ir.layers import Add, Affine, Function, Identity, Input, Multiply, ReLU
+from neurocompile.passes.base import Fidelity, Rewriter
+from neurocompile.passes.piecewise import Piecewise, fit
+
+TOLERANCE = 0.01
+"""The largest error of an approximation, relative to the difference between its largest value and its smallest.
+
+A rate over 64 steps, the default, is known to half a spike, which is about as much.
+"""
+
+_NARROWEST = 0.01
+"""Of the larger end of a range: the least width in which a function of an input that hardly varies is fitted."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """Nodes that compute one function of one value, element by element.
+
+    Parameters
+    ----------
+    input
+        The name of the value.
+    nodes
+        In order; the last one gives the result.
+    axes
+        Of an image of the value.
+    """
+
+    input: str
+    nodes: tuple[Node, ...]
+    axes: int
+
+    @property
+    def node(self) -> str:
+        """The name of the node that gives the result."""
+        return self.nodes[-1].name
+
+    @property
+    def function(self) -> str:
+        """The function's name; ``product`` where it is made of several."""
+        op = self.nodes[-1].op
+        return op.name if isinstance(op, Function) else "product"
+
+    @cached_property
+    def _graph(self) -> Graph:
+        return Graph.of([Node(self.input, Input((1,) * self.axes)), *self.nodes], [self.node])
+
+    def __call__(self, x: Array) -> Array:
+        """Compute the function for values ``(n,)``."""
+        images = x.reshape(-1, *[1] * self.axes)
+        return run(self._graph, {self.input: images})[self.node].reshape(-1)
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """What a function became.
+
+    Parameters
+    ----------
+    node
+        That gave the function's result, and gives the approximation's now.
+    function
+        Its name, or ``product``.
+    low, high
+        The range of inputs in which it was fitted.
+    segments
+        The sloping lines with an end, each of which is a layer of neurons.
+    error
+        The largest in that range.
+    relative_error
+        The same, relative to the difference between the largest value in the range and the smallest.
+    """
+
+    node: str
+    function: str
+    low: float
+    high: float
+    segments: int
+    error: float
+    relative_error: float
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """Replace every ``Function`` and ``Multiply`` by straight lines: ramps made of clipped ReLUs.
+
+    A product can only be replaced where it is a function of one value: a SiLU that was exported as
+    ``x * sigmoid(x)``, a square. What is computed on the way to it goes too, unless something else reads it.
+
+    Parameters
+    ----------
+    ranges
+        For the input of each of ``regions``, by name, the smallest value and the largest that it has.
+    tolerance
+        The largest error, relative to the difference between the largest value in the range and the smallest.
+    samples
+        For the inputs of regions some of their values: where there are many, the error is made small.
+    """
+
+    fidelity: ClassVar[Fidelity] = "approximate"
+    ranges: Mapping[str, tuple[float, float]]
+    tolerance: float = TOLERANCE
+    samples: Mapping[str, Array] = field(default_factory=dict)
+
+    def __call__(self, graph: Graph) -> Graph:  # noqa: D102
+        return self.rewrite(graph)[0]
+
+    def rewrite(self, graph: Graph) -> tuple[Graph, tuple[Approximation, ...]]:
+        """Give the new graph, and what was approximated.
+
+        Raises
+        ------
+        GraphError
+            With every product of values that are both computed, or with every function that is not finite in its
+            range.
+        """
+        rewriter = Rewriter(graph)
+        done, issues = [], []
+        for region in regions(graph):
+            low, high = _widened(*self.ranges[region.input])
+            try:
+                found = fit(region, low, high, self.tolerance, self.samples.get(region.input))
+            except GraphError as error:
+                op = type(region.nodes[-1].op).__name__
+                remedy = "keep its input away from there in the model, by a Clip before it"
+                issues.append(Issue(error.issues[0].problem, region.node, op, remedy))
+                continue
+            _replace(rewriter, region, found.lines)
+            segments = len(found.lines.ramps)
+            errors = (found.error, found.relative_error)
+            done.append(Approximation(region.node, region.function, low, high, segments, *errors))
+        if issues:
+            raise GraphError.of(issues)
+        return rewriter.graph(), tuple(done)
+
+
+def regions(graph: Graph) -> tuple[Region, ...]:
+    """Find what is to be approximated, in order.
+
+    Raises
+    ------
+    GraphError
+        With every product of values that are both computed.
+    """
+    found, issues = [], []
+    needed = set(graph.outputs)
+    # From the end: what only a region needs is part of that region.
+    for node in reversed(graph.nodes):
+        if node.name not in needed:
+            continue
+        region = _region(graph, node)
+        if region is not None:
+            found.append(region)
+            needed.add(region.input)
+            continue
+        if isinstance(node.op, Multiply):
+            remedy = "leave the gate or attention out of the model, or multiply by a constant"
+            issues.append(Issue("multiplies two values that are both computed", node.name, "Multiply", remedy))
+        needed.update(node.inputs)
+    if issues:
+        raise GraphError.of(issues[::-1])
+    return tuple(reversed(found))
+
+
+def _region(graph: Graph, node: Node) -> Region | None:
+    """Walk back to the nearest value of which a function or product is a function, if there is one."""
+    if not isinstance(node.op, Function | Multiply):
+        return None
+    place = {n.name: i for i, n in enumerate(graph.nodes)}
+    inside = [node]
+    frontier = set(node.inputs)
+    while len(frontier) > 1:
+        # None of the others depends on the last one, so the value looked for is not behind them but before it.
+        last = graph[max(frontier, key=place.__getitem__)]
+        if not _is_pointwise(last):
+            return None
+        inside.append(last)
+        frontier.remove(last.name)
+        frontier.update(last.inputs)
+    (source,) = frontier
+    return Region(source, tuple(inside[::-1]), len(graph.types[source].shape))
+
+
+def _is_pointwise(node: Node) -> bool:
+    op = node.op
+    if isinstance(op, Affine):
+        return op.scale.size == op.shift.size == 1
+    if isinstance(op, ReLU):
+        return op.ceiling.size == 1
+    return isinstance(op, Function | Multiply | Add | Identity)
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
+    least = _NARROWEST * max(abs(low), abs(high)) or 1.0
+    missing = max(0.0, least - (high - low)) / 2
+    return low - missing, high + missing
+
+
+def _replace(rewriter: Rewriter, region: Region, lines: Piecewise) -> None:
+    name = region.node
+    ends = []
+    for i, ramp in enumerate(lines.ramps, 1):
+        start, ends_at = rewriter.fresh(f"{name}.start{i}"), rewriter.fresh(f"{name}.ramp{i}")
+        from_start = Affine(np.array([ramp.direction]), np.array([-ramp.direction * ramp.start]))
+        rewriter.set(start, from_start, (region.input,))
+        rewriter.set(ends_at, ReLU(np.array(ramp.width)), (start,))
+        ends.append((ends_at, ramp.slope))
+    if len(ends) < 2:
+        ((source, slope),) = ends or [(region.input, lines.slope)]
+        rewriter.set(name, Affine(np.array([slope]), np.array([lines.base])), (source,))
+        return
+    branches = []
+    for i, (source, slope) in enumerate(ends, 1):
+        branch = rewriter.fresh(f"{name}.slope{i}")
+        rewriter.set(branch, Affine(np.array([slope]), np.array([lines.base if i == 1 else 0.0])), (source,))
+        branches.append(branch)
+    rewriter.set(name, Add(), branches)

@@ -1,0 +1,42 @@
+"""Keeps a network's shapes and wiring, and lets go of its numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from neurocompile.ir import Array, Graph, Node, Op
+from neurocompile.ir.layers import Affine, BatchNorm, Conv, Identity, Linear, ReLU
+from neurocompile.passes.base import Fidelity
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Replace weights by ones that take no memory, and affines by nothing.
+
+    What such a network lowers to has the processes, neurons and synapses of the real one, up to an affine that
+    can't be folded; so it can be told beforehand what a target makes of it.
+    """
+
+    fidelity: ClassVar[Fidelity] = "shape"
+
+    def __call__(self, graph: Graph) -> Graph:  # noqa: D102
+        return Graph(
+            tuple(Node(node.name, _outlined(node.op), node.inputs) for node in graph.nodes), graph.outputs
+        )
+
+
+def _outlined(op: Op) -> Op:
+    if isinstance(op, Conv | Linear):
+        return replace(op, weight=_constant(1.0, op.weight.shape), bias=_constant(0.0, op.bias.shape))
+    if isinstance(op, Affine | BatchNorm):
+        return Identity()
+    return ReLU() if isinstance(op, ReLU) else op
+
+
+def _constant(value: float, shape: tuple[int, ...]) -> Array:
+    single = np.array(value)
+    single.setflags(write=False)
+    return np.broadcast_to(single, shape)
