@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurocompile.data import Data, image_issues, range_issues, read_images
+from neurocompile.data import Data, image_issues, label_issues, range_issues, read_images
 from neurocompile.errors import DataError
 from neurocompile.ir import Array
 
@@ -89,6 +89,12 @@ def test_one_label_an_image(y: Array) -> None:
 @pytest.mark.parametrize("y", [LABELS - 1, LABELS + 1])
 def test_labels_beyond_the_classes(y: Array) -> None:
     assert "the network's classes go from 0 to 2" in problems(data(y_test=y))[0]
+
+
+def test_a_single_output_tells_two_classes_apart() -> None:
+    assert label_issues(np.array([0, 1, 1]), 3, outputs=1) == []
+    (issue,) = label_issues(np.array([0, 1, 2]), 3, outputs=1)
+    assert issue.problem == "y_test has labels from 0 to 2; the network's classes go from 0 to 1"
 
 
 def test_missing_keys_are_named(tmp_path: Path) -> None:

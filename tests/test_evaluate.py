@@ -57,7 +57,7 @@ def y() -> np.ndarray:
 
 @pytest.fixture
 def ann() -> np.ndarray:
-    return np.random.default_rng(2).normal(size=(IMAGES, CLASSES, 1, 1))
+    return np.random.default_rng(2).integers(0, CLASSES, IMAGES)
 
 
 def measured(ann_accuracy: float | None, accuracy_by_step: list[float]) -> Evaluation:
@@ -87,8 +87,8 @@ def test_figures_are_those_of_a_plain_computation(potentials: np.ndarray, y: np.
     for step in range(STEPS):
         right = sum(first_of_largest(potentials[i, step]) == y[i] for i in range(IMAGES))
         assert found.accuracy_by_step[step] == right / IMAGES
-    alike = sum(first_of_largest(ann[i]) == first_of_largest(potentials[i, -1]) for i in range(IMAGES))
-    ann_right = sum(first_of_largest(ann[i]) == y[i] for i in range(IMAGES))
+    alike = sum(ann[i] == first_of_largest(potentials[i, -1]) for i in range(IMAGES))
+    ann_right = sum(ann[i] == y[i] for i in range(IMAGES))
     assert (found.images, found.steps, found.seconds) == (IMAGES, STEPS, 1.5)
     assert found.accuracy == found.accuracy_by_step[-1]
     assert found.agreement == alike / IMAGES
@@ -96,6 +96,17 @@ def test_figures_are_those_of_a_plain_computation(potentials: np.ndarray, y: np.
     assert found.loss_points == pytest.approx(100 * (found.ann_accuracy - found.accuracy))
     assert executable.asked == [(STEPS, (), 0)]
     assert told == [("running", IMAGES, IMAGES)]
+
+
+def test_a_single_output_decides_by_its_sign() -> None:
+    single = np.array([[-2, -1, 1], [0, 1, -1]]).reshape(2, 3, 1)
+    assert result(single).decisions.tolist() == [[0, 0, 1], [0, 1, 0]]
+    found = evaluate(Prepared(result(single)), np.zeros((2, 3)), np.array([1, 1]), steps=3, neurons=NEURONS)
+    assert found.accuracy_by_step.tolist() == [0, 0.5, 0.5]
+
+
+def test_outputs_in_several_axes_are_classes_in_order() -> None:
+    assert result(np.arange(12).reshape(2, 1, 3, 2, 1)).decisions.tolist() == [[5], [5]]
 
 
 def test_spikes_are_counted_for_a_neuron_and_an_image(potentials: np.ndarray, y: np.ndarray) -> None:

@@ -21,6 +21,7 @@ from neurocompile.ir import Graph, Node, archive
 from neurocompile.ir.layers import Input, Linear, ReLU
 from neurocompile.ir.processes import Encoder
 from neurocompile.passes import pipeline
+from neurocompile.passes.approximate import Approximation
 
 X = images(40)
 Y = labels(40)
@@ -351,6 +352,8 @@ def test_leaving_a_deployment_closes_it(network: nc.Network, monkeypatch: pytest
 
 Edit = Callable[[dict[str, Any]], object]
 
+APPROXIMATION = tuple(field.name for field in dataclasses.fields(Approximation))
+
 EDITS: dict[str, tuple[Edit, str]] = {
     "other format": (lambda d: d.update(format="something"), "no deployment of neurocompile"),
     "no format": (lambda d: d.pop("format"), "no deployment of neurocompile"),
@@ -365,6 +368,12 @@ EDITS: dict[str, tuple[Edit, str]] = {
     "option too many": (lambda d: d["options"].update(speed=3), "options are malformed"),
     "wrong steps": (lambda d: d["options"].update(steps=2.5), "steps=2.5"),
     "wrong choice": (lambda d: d["options"].update(reset="none"), "reset='none'"),
+    "approximations of nothing": (lambda d: d.update(approximations=None), "approximations are malformed"),
+    "approximation of nothing": (lambda d: d.update(approximations=[{}]), "approximations are malformed"),
+    "wrong approximation": (
+        lambda d: d.update(approximations=[dict.fromkeys(APPROXIMATION, 1)]),
+        "approximations are malformed",
+    ),
     "wrong calibration": (lambda d: d["options"].update(calibration=[]), "options are malformed"),
 }
 

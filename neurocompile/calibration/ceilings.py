@@ -8,14 +8,15 @@ from typing import Literal
 
 import numpy as np
 
-from neurocompile.ir import Array, Graph, run
-from neurocompile.ir.layers import ReLU
+from neurocompile.ir import Array, Graph, Op, run
+from neurocompile.ir.layers import ReLU, per_channel
 
 Statistic = Literal["max", "percentile"]
 Granularity = Literal["channel", "layer"]
 
-_CHUNK = 50
-"""Images at a time, which bounds the memory."""
+_MOST_IMAGES = 50
+_MOST_VALUES = 1 << 24
+"""That are kept at a time, which bounds the memory."""
 
 _LOWEST_SHARE = 0.05
 """Of the layer's largest ceiling: a channel that is hardly ever active still needs a threshold above 0."""
@@ -52,13 +53,15 @@ class Calibration:
         Returns
         -------
         dict
-            For each ReLU ``(channels,)`` or ``(1,)``.
+            For each ReLU ceilings that broadcast against one image, none of them above the ReLU's own.
         """
         (entry,) = graph.inputs
         layers = [node.name for node in graph.nodes if isinstance(node.op, ReLU)]
+        values_kept = sum(math.prod(graph.types[name].shape) for name in layers)
+        part = min(_MOST_IMAGES, max(1, _MOST_VALUES // max(1, values_kept)))
         largest: dict[str, Array] = {}
-        for start in range(0, len(x), _CHUNK):
-            values = run(graph, {entry.name: x[start : start + _CHUNK]}, keep=layers)
+        for start in range(0, len(x), part):
+            values = run(graph, {entry.name: x[start : start + part]}, keep=layers)
             for name in layers:
                 rows = self._rows(values[name])
                 kept = self._kept(rows.shape[1] * len(x) // len(values[name]))
@@ -67,7 +70,11 @@ class Calibration:
                 # Only values that may still be among the largest are kept.
                 kept = min(kept, rows.shape[1])
                 largest[name] = np.partition(rows, rows.shape[1] - kept, axis=1)[:, -kept:]
-        return {name: _floored(rows.min(axis=1), _clipped(graph[name].op)) for name, rows in largest.items()}
+        found = {}
+        for name, rows in largest.items():
+            ceiling = _floored(rows.min(axis=1))
+            found[name] = _clipped(per_channel(ceiling, max(1, len(graph.types[name].shape))), graph[name].op)
+        return found
 
     def _rows(self, values: Array) -> Array:
         if self.granularity == "layer" or values.ndim == 1:
@@ -81,13 +88,13 @@ class Calibration:
         return max(1, total - math.ceil(total * self.percentile / 100) + 1)
 
 
-def _clipped(op: object) -> float:
-    """Give the largest value that a ReLU lets through: with that threshold a neuron clips by itself."""
-    assert isinstance(op, ReLU)
-    return float(op.ceiling.min())
-
-
-def _floored(ceiling: Array, clipped: float) -> Array:
+def _floored(ceiling: Array) -> Array:
     largest = float(ceiling.max())
     floored: Array = np.maximum(ceiling, _LOWEST_SHARE * largest if largest > 0 else 1.0)
-    return np.minimum(floored, clipped)
+    return floored
+
+
+def _clipped(ceiling: Array, op: Op) -> Array:
+    """Lower ceilings to the ReLU's own: with these for thresholds neurons clip by themselves."""
+    assert isinstance(op, ReLU)
+    return np.minimum(ceiling, op.ceiling) if np.any(op.ceiling < ceiling) else ceiling

@@ -17,6 +17,9 @@ from neurocompile.ir import Array
 MOST_VALUES = 1 << 28
 """Of one constant, and of what one image is at one place of the network."""
 
+MOST_MOVED = MOST_VALUES >> 4
+"""Of an image, where values are moved: their numbers take eight times the memory of bytes, for several images."""
+
 _MOST_VALUES_IN_ALL = 1 << 29
 """Of all constants that are computed: a file may declare any size in a few bytes."""
 

@@ -14,6 +14,9 @@ from neurocompile.frontends.onnx_constants import Constant, Folder
 from neurocompile.ir import Array, Node, Op, TensorType
 from neurocompile.ir.layers import Identity, Rearrange, Reshape
 
+NO_BOUND = 1e15
+"""Models hold huge numbers where they mean no bound; no value of a network comes near this one."""
+
 
 @dataclass(frozen=True)
 class Value:
@@ -164,6 +167,13 @@ class OnnxNode:
         """Give an attribute that is a whole number."""
         return int(self.attributes.get(name, default))
 
+    def flag(self, name: str, default: bool) -> bool:
+        """Give an attribute that is 0 or 1."""
+        flag = self.integer(name, int(default))
+        if flag not in (0, 1):
+            raise self.error(f"has {name}={flag}", "use 0 or 1")
+        return bool(flag)
+
     def integers(self, name: str, default: Sequence[int] = ()) -> tuple[int, ...]:
         """Give an attribute that is a list of whole numbers."""
         return tuple(int(i) for i in self.attributes.get(name, default))
@@ -177,6 +187,8 @@ class OnnxNode:
         if name in self.attributes:
             return self.integers(name)
         given = self.optional(i)
+        if given is not None and given.dtype.kind not in "iu":
+            raise self.error(f"input {i} holds {given.dtype}, not whole numbers", "export it again")
         return None if given is None else tuple(int(n) for n in given.reshape(-1))
 
     def image_axis(self, axis: int, axes: int) -> int:

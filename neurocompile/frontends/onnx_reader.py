@@ -162,6 +162,8 @@ class _Reader:
         found = [self._known.get(name) for name in outputs]
         results = [value.node for value in found if isinstance(value, Value)]
         graph = Graph.of(self._nodes.values(), results or self._ends()) if self._nodes else None
+        if not outputs:
+            issues.append(Issue("the model has no outputs", remedy="export the model again"))
         return Inspected(graph, outputs, tuple(issues))
 
     def _ends(self) -> list[str]:

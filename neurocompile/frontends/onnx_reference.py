@@ -78,5 +78,8 @@ class OnnxReference:
                 (result,) = self._session.run([self._output], {self._input.name: filled})
             except Exception as error:  # as above
                 raise ModelError(f"ONNX Runtime fails: {error}", remedy="export the model again") from error
+            if result.ndim == 0 or len(result) != len(filled):
+                problem = f"the model gives a result of {list(result.shape)} for {len(filled)} images"
+                raise ModelError(problem, remedy="keep the batch as the first axis")
             parts.append(result[: len(part)])
         return np.concatenate(parts)

@@ -174,6 +174,8 @@ def _read(tensor: TensorProto, file: BufferedReader, offset: int, size: int) -> 
     file.seek(offset)
     if file.readinto(content.data) != size:
         raise _error(tensor, "ended while it was read", "do not change the file while it is compiled")
+    # Read-only before views are made of it, so that operators take these without a copy.
+    content.setflags(write=False)
     return content
 
 

@@ -120,8 +120,9 @@ def require(condition: bool, problem: str) -> None:
 
 
 def require_broadcast(values: Array, shape: tuple[int, ...]) -> None:
-    """Raise ``GraphError`` unless the values broadcast against one image's."""
-    fits = values.ndim <= len(shape) and all(
-        a in (1, b) for a, b in zip(reversed(values.shape), reversed(shape), strict=False)
+    """Raise ``GraphError`` unless the values broadcast against one image's; one value fits an image of no axes."""
+    places = shape or (1,)
+    fits = values.ndim <= len(places) and all(
+        a in (1, b) for a, b in zip(reversed(values.shape), reversed(places), strict=False)
     )
     require(fits, f"has values of shape {list(values.shape)} for an image of {list(shape)}")

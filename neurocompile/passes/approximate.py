@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
-
 from neurocompile.errors import GraphError, Issue
 from neurocompile.ir import Array, Graph, Node, run
 from neurocompile.ir.layers import Add, Affine, Function, Identity, Input, Multiply, ReLU
 from neurocompile.passes.base import Fidelity, Rewriter
-from neurocompile.passes.piecewise import Piecewise, fit
+from neurocompile.passes.piecewise import fit
+from neurocompile.passes.ramps import add_lines
 
 TOLERANCE = 0.01
 """The largest error of an approximation, relative to the difference between its largest value and its smallest.
@@ -35,13 +34,13 @@ class Region:
         The name of the value.
     nodes
         In order; the last one gives the result.
-    axes
-        Of an image of the value.
+    shape
+        Of the value for an image.
     """
 
     input: str
     nodes: tuple[Node, ...]
-    axes: int
+    shape: tuple[int, ...]
 
     @property
     def node(self) -> str:
@@ -56,11 +55,11 @@ class Region:
 
     @cached_property
     def _graph(self) -> Graph:
-        return Graph.of([Node(self.input, Input((1,) * self.axes)), *self.nodes], [self.node])
+        return Graph.of([Node(self.input, Input((1,) * len(self.shape))), *self.nodes], [self.node])
 
     def __call__(self, x: Array) -> Array:
         """Compute the function for values ``(n,)``."""
-        images = x.reshape(-1, *[1] * self.axes)
+        images = x.reshape(-1, *[1] * len(self.shape))
         return run(self._graph, {self.input: images})[self.node].reshape(-1)
 
 
@@ -77,7 +76,7 @@ class Approximation:
     low, high
         The range of inputs in which it was fitted.
     segments
-        The sloping lines with an end, each of which is a layer of neurons.
+        The straight lines, without level ones; each takes a neuron for every value.
     error
         The largest in that range.
     relative_error
@@ -96,6 +95,9 @@ class Approximation:
 @dataclass(frozen=True)
 class Approximate:
     """Replace every ``Function`` and ``Multiply`` by straight lines: ramps made of clipped ReLUs.
+
+    The ramps of a value are channels of one layer. A neuron is at its threshold at the end of its ramp, where it
+    can't fire more often: clipping costs nothing.
 
     A product can only be replaced where it is a function of one value: a SiLU that was exported as
     ``x * sigmoid(x)``, a square. What is computed on the way to it goes too, unless something else reads it.
@@ -138,7 +140,7 @@ class Approximate:
                 remedy = "keep its input away from there in the model, by a Clip before it"
                 issues.append(Issue(error.issues[0].problem, region.node, op, remedy))
                 continue
-            _replace(rewriter, region, found.lines)
+            add_lines(rewriter, region.node, region.input, region.shape, found.lines)
             segments = len(found.lines.ramps)
             errors = (found.error, found.relative_error)
             done.append(Approximation(region.node, region.function, low, high, segments, *errors))
@@ -191,7 +193,7 @@ def _region(graph: Graph, node: Node) -> Region | None:
         frontier.remove(last.name)
         frontier.update(last.inputs)
     (source,) = frontier
-    return Region(source, tuple(inside[::-1]), len(graph.types[source].shape))
+    return Region(source, tuple(inside[::-1]), graph.types[source].shape)
 
 
 def _is_pointwise(node: Node) -> bool:
@@ -207,24 +209,3 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     least = _NARROWEST * max(abs(low), abs(high)) or 1.0
     missing = max(0.0, least - (high - low)) / 2
     return low - missing, high + missing
-
-
-def _replace(rewriter: Rewriter, region: Region, lines: Piecewise) -> None:
-    name = region.node
-    ends = []
-    for i, ramp in enumerate(lines.ramps, 1):
-        start, ends_at = rewriter.fresh(f"{name}.start{i}"), rewriter.fresh(f"{name}.ramp{i}")
-        from_start = Affine(np.array([ramp.direction]), np.array([-ramp.direction * ramp.start]))
-        rewriter.set(start, from_start, (region.input,))
-        rewriter.set(ends_at, ReLU(np.array(ramp.width)), (start,))
-        ends.append((ends_at, ramp.slope))
-    if len(ends) < 2:
-        ((source, slope),) = ends or [(region.input, lines.slope)]
-        rewriter.set(name, Affine(np.array([slope]), np.array([lines.base])), (source,))
-        return
-    branches = []
-    for i, (source, slope) in enumerate(ends, 1):
-        branch = rewriter.fresh(f"{name}.slope{i}")
-        rewriter.set(branch, Affine(np.array([slope]), np.array([lines.base if i == 1 else 0.0])), (source,))
-        branches.append(branch)
-    rewriter.set(name, Add(), branches)

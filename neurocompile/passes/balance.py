@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from neurocompile.ir import Array, Graph
-from neurocompile.ir.layers import Affine, ReLU, per_channel
+from neurocompile.ir.layers import Affine, ReLU
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.fold_affine import FoldAffine
 
@@ -25,7 +25,7 @@ class Balance:
     Parameters
     ----------
     ceilings
-        For each ReLU its ceilings, ``(channels,)`` or ``(1,)``, all positive.
+        For each ReLU its ceilings, which broadcast against one image; all positive, and none above its own.
     """
 
     fidelity: ClassVar[Fidelity] = "exact"
@@ -37,7 +37,7 @@ class Balance:
             if not isinstance(node.op, ReLU):
                 continue
             shape = graph.types[node.name].shape
-            ceiling = per_channel(self.ceilings[node.name], max(1, len(shape)))
+            ceiling = self.ceilings[node.name]
             before, after = rewriter.fresh(f"{node.name}.normalise"), rewriter.fresh(f"{node.name}.restore")
             rewriter.redirect(node.name, after)
             # A ReLU before this one may have moved its restoring scale in between.

@@ -14,6 +14,7 @@ from neurocompile.ir.layers import (
     Add,
     Affine,
     BatchNorm,
+    Concat,
     Conv,
     Linear,
     MaxPool,
@@ -25,6 +26,7 @@ from neurocompile.ir.layers import (
     per_channel,
 )
 from neurocompile.passes.base import Fidelity, Rewriter
+from neurocompile.passes.broadcasts import settled
 from neurocompile.passes.weights import scale_inputs, scale_outputs
 
 
@@ -36,7 +38,7 @@ class FoldAffine:
     - Two affines in a row become one.
     - After an Add that nothing else reads, it moves to the branches.
     - A pure scale for each channel before a Conv or Linear goes into the weights; before a pool it moves behind (a
-      positive one only, where the pool takes a maximum).
+      positive one only, where the pool takes a maximum), and before a Concat of channels too.
     - Before what moves values it moves behind.
 
     An affine that has nothing to be folded into stays. With a shift it stays before a Conv, since the padding's
@@ -52,7 +54,7 @@ class FoldAffine:
                 rewriter.set(node.name, node.op.affine(len(rewriter.shape(node.name))), node.inputs)
         waiting = deque(node.name for node in graph.nodes if isinstance(rewriter[node.name].op, Affine))
         # Each rewriting takes an affine out, puts one into weights, or moves one on: up through an Add, or down
-        # through a pool or a move. None leads back, so this ends.
+        # through a pool, a Concat or a move. None leads back, so this ends.
         while waiting:
             name = waiting.popleft()
             if name in rewriter and isinstance(rewriter[name].op, Affine):
@@ -152,25 +154,40 @@ def _behind_move(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | 
     for reader in rewriter.readers(node.name):
         if isinstance(reader.op, Reshape | Rearrange):
             move = reader.op
-            scale, shift = _moved(op.scale, shape, move, 1.0), _moved(op.shift, shape, move, 0.0)
-            return _move_behind(rewriter, node, reader, Affine(scale, shift))
+            # Padding stays 0 whatever its scale.
+            scale, shift = _moved(op.scale, shape, move, np.nan), _moved(op.shift, shape, move, 0.0)
+            return _move_behind(rewriter, node, reader, Affine(settled(scale), compact(shift)))
     return None
 
 
 def _moved(values: Array, shape: tuple[int, ...], move: Reshape | Rearrange, padding: float) -> Array:
     """Give what values that broadcast against an image become behind a move; what it pads gets the padding."""
-    if values.size == 1 and (isinstance(move, Reshape) or np.all(values == padding)):
-        return values.reshape(1)
     whole = np.broadcast_to(values, shape)
     if isinstance(move, Reshape):
-        return compact(whole.reshape(move.shape))
-    return compact(np.where(move.index >= 0, whole.reshape(-1)[move.index], padding))
+        return whole.reshape(move.shape)
+    return np.where(move.index >= 0, whole.reshape(-1)[move.index], padding)
+
+
+def _behind_concat(rewriter: Rewriter, node: Node, op: Affine) -> Sequence[str] | None:
+    shape = rewriter.shape(node.name)
+    scale = channels_of(op.scale, len(shape))
+    if scale is None or np.any(op.shift != 0):
+        return None
+    for reader in rewriter.readers(node.name):
+        if isinstance(reader.op, Concat) and reader.op.axis == 0:
+            parts = [
+                np.broadcast_to(scale if name == node.name else 1.0, rewriter.shape(name)[:1])
+                for name in reader.inputs
+            ]
+            spread = per_channel(np.concatenate(parts), len(shape))
+            return _move_behind(rewriter, node, reader, Affine(spread, np.zeros(1)))
+    return None
 
 
 def _move_behind(rewriter: Rewriter, node: Node, reader: Node, affine: Affine) -> Sequence[str]:
     behind = rewriter.fresh(f"{reader.name}.affine")
     rewriter.redirect(reader.name, behind)
-    rewriter.set(reader.name, reader.op, node.inputs)
+    rewriter.set(reader.name, reader.op, (node.inputs[0] if i == node.name else i for i in reader.inputs))
     rewriter.put(behind, affine, (reader.name,), rewriter.shape(reader.name))
     # What is behind may be an affine that now has another to merge with.
     return [node.name, behind, *(r.name for r in rewriter.readers(behind))]
@@ -184,4 +201,5 @@ _RULES: tuple[Callable[[Rewriter, Node, Affine], Sequence[str] | None], ...] = (
     _into_weights_after,
     _behind_pool,
     _behind_move,
+    _behind_concat,
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from neurocompile.ir import Graph, Node
-from neurocompile.ir.layers import Concat, MaxPool, ReLU
+from neurocompile.ir.layers import Concat, MaxPool, ReLU, channels_of
 from neurocompile.passes.base import Fidelity, Rewriter
 
 
@@ -37,7 +37,7 @@ def _behind_relu(rewriter: Rewriter, pool: Node) -> list[str]:
     if len(readers) != 1 or rewriter.is_output(pool.name):
         return []
     (relu,) = readers
-    if not isinstance(relu.op, ReLU) or relu.op.ceiling.size != 1:
+    if not isinstance(relu.op, ReLU) or channels_of(relu.op.ceiling, len(rewriter.shape(pool.name))) is None:
         return []
     rewriter.redirect(relu.name, pool.name)
     rewriter.put(relu.name, relu.op, pool.inputs, rewriter.shape(pool.inputs[0]))

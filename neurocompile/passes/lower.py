@@ -92,9 +92,10 @@ class Lower:
             elif isinstance(op, ReLU):
                 current = processes.add_ways(node.name, ways[node.inputs[0]])
                 processes.put(node.name, _neurons(rest[node.inputs[0]], shape, self.reset), (current,))
+                processes.spiking.add(node.name)
                 ways[node.name] = (Way(node.name, shape),)
             elif isinstance(op, MaxPool):
-                current = processes.add_ways(node.name, ways[node.inputs[0]], of_spikes=True)
+                current = processes.add_pooled_ways(node.name, ways[node.inputs[0]])
                 pool = SpikeMaxPool(op.kernel, op.stride, op.padding, op.dilation)
                 processes.put(node.name, pool, (current,))
                 ways[node.name] = (Way(node.name, shape),)
@@ -121,6 +122,8 @@ class _Processes:
 
     def __init__(self, reserved: Iterable[str]) -> None:
         self.nodes: list[Node] = []
+        self.spiking: set[str] = set()
+        """Those that send spikes, each of which is worth a threshold."""
         self._taken = set(reserved)
 
     def put(self, name: str, op: Op, inputs: tuple[str, ...]) -> None:
@@ -135,30 +138,39 @@ class _Processes:
         self.nodes.append(Node(name, op, inputs))
         return name
 
-    def add_ways(self, reader: str, ways: Sequence[Way], of_spikes: bool = False) -> str:
-        """Add the synapses of ways and their sum, and give the name of the current.
+    def add_ways(self, reader: str, ways: Sequence[Way]) -> str:
+        """Add the synapses of ways to a process and their sum, and give the name of the current."""
+        weighted: list[Way] = []
+        for way in ways:
+            if _has_weights(way):
+                weighted.append(way)
+            else:
+                weighted += extended([way], f"{reader}.from.{way.source}", ScaleSynapses(np.ones(1)))
+        return self._add_steps(reader, weighted)
 
-        Parameters
-        ----------
-        reader
-            The process that receives the current.
-        of_spikes
-            Whether the reader takes spikes as they are, which wires alone lead to it.
-        """
-        encoders = {node.name for node in self.nodes if isinstance(node.op, Encoder)}
-        wired = of_spikes and not any(isinstance(step.op, Synapses) for way in ways for step in way.steps)
-        # The encoder's values are worth something else than spikes: with these they only add up as currents.
-        direct = wired and (len(ways) == 1 or not any(way.source in encoders for way in ways))
+    def add_pooled_ways(self, reader: str, ways: Sequence[Way]) -> str:
+        """Add the synapses of ways to a pool likewise; it takes spikes as they are where only wires lead to it."""
+        sources = {way.source for way in ways}
+        # The values of pools of currents may be worth something else than spikes.
+        if any(_has_weights(way) for way in ways) or not (len(ways) == 1 or sources <= self.spiking):
+            return self.add_ways(reader, ways)
+        if sources <= self.spiking:
+            self.spiking.add(reader)
+        return self._add_steps(reader, ways)
+
+    def _add_steps(self, reader: str, ways: Sequence[Way]) -> str:
         ends = []
         for way in ways:
-            steps = [(step.name, step.op) for step in way.steps]
-            if not direct and not any(isinstance(op, Synapses) for _, op in steps):
-                steps.append((f"{reader}.from.{way.source}", ScaleSynapses(np.ones(1))))
             end = way.source
-            for name, op in steps:
-                end = self.add(f"{name}.to.{reader}" if name in self._taken else name, op, (end,))
+            for step in way.steps:
+                name = f"{step.name}.to.{reader}" if step.name in self._taken else step.name
+                end = self.add(name, step.op, (end,))
             ends.append(end)
         return ends[0] if len(ends) == 1 else self.add(f"{reader}.current", CurrentSum(), tuple(ends))
+
+
+def _has_weights(way: Way) -> bool:
+    return any(isinstance(step.op, Synapses) for step in way.steps)
 
 
 def _what_does_not_lower(graph: Graph, rest: dict[str, Array | None]) -> Iterable[Issue]:
@@ -210,7 +222,7 @@ def _bias(op: Op, shape: tuple[int, ...]) -> Array | None:
         values = per_channel(op.bias, len(shape))
     elif isinstance(op, Affine):
         values = op.shift
-    return np.broadcast_to(values, shape) if np.any(values) else None
+    return np.broadcast_to(values if shape else values.reshape(()), shape) if np.any(values) else None
 
 
 def _array(values: Array | None, shape: tuple[int, ...]) -> Array:
@@ -265,7 +277,8 @@ def _through(node: Node, before: Sequence[tuple[Way, ...]], graph: Graph) -> tup
     if isinstance(op, Reshape):
         return extended(ways, node.name, ReshapeSynapses(op.shape))
     assert isinstance(op, Rearrange)
-    return extended(ways, node.name, WireSynapses(op.index))
+    moved = extended(ways, node.name, WireSynapses(op.index))
+    return tuple(way for way in moved if not way.is_silent) or moved[:1]
 
 
 def _places(op: Concat, node: Node, graph: Graph) -> Iterable[Array]:

@@ -31,13 +31,16 @@ _STARTS = np.linspace(-1, 1, 5)
 _EVENLY = 0.01
 """Of a sample's weight, spread over the whole range: pieces in which the sample has no values need some too."""
 
+_BEYOND = 0.5
+"""Of the range: as far outside of it is looked at whether a curve goes on."""
+
 _CONSTANT = 1e-12
 """Relative to its size: a curve that rises and falls by less is constant but for rounding."""
 
 
 @dataclass(frozen=True)
 class Ramp:
-    """``slope * min(max(direction * (x - start), 0), width)``: 0 on one side of its start, and clipped.
+    """``height * min(max(direction * (x - start) / width, 0), 1)``: 0 on one side of its start, and clipped.
 
     Parameters
     ----------
@@ -46,15 +49,18 @@ class Ramp:
     direction
         1 to larger values, -1 to smaller ones.
     width
-        The distance after which it is clipped; infinite where it goes on.
-    slope
-        What it adds for each 1 of distance from its start.
+        The distance from its start in which it was fitted.
+    height
+        What it adds at that distance.
+    clipped
+        Whether it stays there; otherwise it goes on.
     """
 
     start: float
     direction: float
     width: float
-    slope: float
+    height: float
+    clipped: bool
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,8 @@ class Piecewise:
         """Compute it for any values."""
         y: Array = self.base + self.slope * x
         for ramp in self.ramps:
-            y = y + ramp.slope * np.clip(ramp.direction * (x - ramp.start), 0, ramp.width)
+            share = ramp.direction * (x - ramp.start) / ramp.width
+            y = y + ramp.height * np.clip(share, 0, 1 if ramp.clipped else np.inf)
         return y
 
 
@@ -106,7 +113,7 @@ def fit(curve: Curve, low: float, high: float, tolerance: float, sample: Array |
     Parameters
     ----------
     curve
-        A continuous function.
+        A function. One that jumps is fitted by a steep ramp, and its largest error is that of places at the jump.
     low, high
         The range in which it is fitted.
     tolerance
@@ -126,8 +133,8 @@ def fit(curve: Curve, low: float, high: float, tolerance: float, sample: Array |
     span = float(np.ptp(values))
     if span <= _CONSTANT * float(np.abs(values).max()):
         return Fit(Piecewise(float(values.mean())), span, 0.0)
-    below = _goes_on(curve, fine[1::-1], values[1::-1], low - high)
-    above = _goes_on(curve, fine[-2:], values[-2:], high - low)
+    below = _goes_on(curve, fine[1::-1], values[1::-1], _BEYOND * (low - high))
+    above = _goes_on(curve, fine[-2:], values[-2:], _BEYOND * (high - low))
     grid, on_grid = fine[::_FINER], values[::_FINER]
     places, heights = _smallest_error(grid, on_grid, (1 - _ROOM) * tolerance * span, (not below, not above))
     if sample is not None:
@@ -251,7 +258,8 @@ def _nearest(
     room = np.maximum(largest - np.sign(change) * error, 0)
     with np.errstate(over="ignore"):
         shares = room[change != 0] / np.abs(change[change != 0])
-    found: Array = heights + moved * shares.min(initial=1.0)
+    # A hair less than allowed, since sums are rounded.
+    found: Array = heights + moved * (1 - 1e-9) * shares.min(initial=1.0)
     return found
 
 
@@ -270,12 +278,11 @@ def _lead_away(places: Array, heights: Array, below: bool, above: bool) -> Piece
     candidates = range(int(below), len(places) - int(above))
     middle = min(candidates, key=lambda i: abs(float(places[i])))
     ramps = []
-    for i, slope in enumerate(slopes):
-        rises = i >= middle
-        start, end = (places[i], places[i + 1]) if rises else (places[i + 1], places[i])
-        endless = (below and i == 0) or (above and i == len(slopes) - 1)
-        direction = 1.0 if rises else -1.0
-        if slope:
-            width = np.inf if endless else abs(float(end - start))
-            ramps.append(Ramp(float(start), direction, width, float(direction * slope)))
+    for i in range(len(slopes)):
+        start, end = (i, i + 1) if i >= middle else (i + 1, i)
+        goes_on = (below and i == 0) or (above and i == len(slopes) - 1)
+        height, width = float(heights[end] - heights[start]), float(places[end] - places[start])
+        if height:
+            direction = float(np.sign(width))
+            ramps.append(Ramp(float(places[start]), direction, abs(width), height, not goes_on))
     return Piecewise(float(heights[middle]), 0.0, tuple(ramps))

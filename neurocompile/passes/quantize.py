@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -27,7 +28,7 @@ from neurocompile.ir.processes import (
 )
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.units import Branch, choose_unit
-from neurocompile.passes.weights import scale_inputs
+from neurocompile.passes.weights import gains, scale_inputs
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,10 @@ class _Quantizer:
     def _quantize_pool(self, node: Node) -> None:
         ways = paths(self.graph, node)
         if not any(isinstance(s.op, Synapses) for path in ways for s in path.synapses):
-            self.sent[node.name] = self.sent[ways[0].source]
+            # All of them are worth the same, but at one place several may arrive at once.
+            images = [self._image(path.source, self.sent[path.source].largest) for path in ways]
+            largest = np.max(sum(_through(path.synapses, x) for path, x in zip(ways, images, strict=True)))
+            self.sent[node.name] = replace(self.sent[ways[0].source], largest=float(largest))
             return
         unit, _ = self._quantize_paths(node, np.zeros(1))
         self.sent[node.name] = _Signal(unit, float(CURRENT_MAX))
@@ -121,7 +125,7 @@ class _Quantizer:
         ways = paths(self.graph, receiver)
         branches = [self._branch(path) for path in ways]
         is_neuron = isinstance(receiver.op, IntegrateAndFire)
-        per_layer = self.granularity == "layer" or not is_neuron or any(b.rewired for b in branches)
+        per_layer = self.granularity == "layer" or not is_neuron or not all(b.keeps_channels for b in branches)
         unit = choose_unit(branches, bias, per_layer=per_layer, has_threshold=is_neuron)
         offset = np.zeros(1, np.int64)
         for branch, path in zip(branches, ways, strict=True):
@@ -138,14 +142,15 @@ class _Quantizer:
     def _half_units(self, branch: Branch, path: Path) -> Array:
         """Give half a unit of current for each that a branch rounds down, in membrane units; it broadcasts."""
         half = 1 << (CURRENT_SHIFT - 1)
-        if not branch.rewired:
+        behind = path.synapses[path.synapses.index(branch.node) + 1 :]
+        if not any(isinstance(node.op, _Wires) for node in behind):
             return np.array([branch.window * half])
         # Where wires lead no current, none is rounded.
-        behind = path.synapses[path.synapses.index(branch.node) + 1 :]
-        halves = np.full((1, 1, *self.graph.types[branch.node.name].shape), half, np.int64)
-        for node in behind:
-            halves = node.op.run(halves)
-        return halves[0, 0].astype(np.int64)
+        return _through(behind, self._image(branch.node.name, half)).astype(np.int64)
+
+    def _image(self, name: str, value: float) -> Array:
+        """Make what a node gives out if it gives one value everywhere."""
+        return np.full(self.graph.types[name].shape, value)
 
     def _branch(self, path: Path) -> Branch:
         """Quantize the path up to its last weights, and describe those in the integers that reach them."""
@@ -155,17 +160,34 @@ class _Quantizer:
             rewired = any(isinstance(s.op, _Wires) for s in path.synapses[i + 1 : last])
             signal = self._pass_on(node, signal, rewired=rewired)
         node = path.synapses[last]
-        behind = [s.op for s in path.synapses[last + 1 :]]
+        behind = path.synapses[last + 1 :]
         return Branch(
             node=node,
-            weight=_per_integer(node.op, signal.worth, self._axes(node)),
+            weight=_per_integer(node.op, signal.worth, self.graph.types[node.name].shape),
             largest=signal.largest,
-            window=math.prod(op.window.places for op in behind if isinstance(op, PoolSynapses)),
-            rewired=any(isinstance(op, _Wires) for op in behind),
+            window=math.prod(s.op.window.places for s in behind if isinstance(s.op, PoolSynapses)),
+            sources=self._sources(node, behind),
         )
 
-    def _axes(self, node: Node) -> int:
-        return len(self.graph.types[node.name].shape)
+    def _sources(self, node: Node, behind: Sequence[Node]) -> Array | None:
+        """Tell for each channel at the end of a path which one of the weights leads to it; see ``Branch``."""
+        shape = self.graph.types[node.name].shape or (1,)
+        if not any(isinstance(step.op, _Wires) for step in behind):
+            return np.arange(shape[0])
+        # Numbered from 1, since wires from nowhere give 0.
+        numbers = np.arange(1, shape[0] + 1, dtype=np.int32)
+        places = np.broadcast_to(per_channel(numbers, len(shape)), shape)
+        for step in behind:
+            if isinstance(step.op, PoolSynapses):
+                rows = places.reshape(len(places), -1)
+                if np.any(rows != rows[:, :1]):
+                    return None
+                places = np.broadcast_to(per_channel(rows[:, 0], places.ndim), self.graph.types[step.name].shape)
+            else:
+                places = step.op.run(places[None, None])[0, 0]
+        rows = places.reshape(len(places) if places.ndim else 1, -1)
+        leading = rows.max(axis=1)
+        return None if np.any((rows != 0) & (rows != leading[:, None])) else leading - 1
 
     def _pass_on(self, node: Node, signal: _Signal, *, rewired: bool) -> _Signal:
         """Tell what a signal becomes; weights that wires follow get one unit, since wires mix channels."""
@@ -177,18 +199,26 @@ class _Quantizer:
             return signal
         assert isinstance(op, Synapses)
         # Weights that lead to other weights instead of to neurons: their sum goes on as a graded message.
-        branch = Branch(
-            node, _per_integer(op, signal.worth, self._axes(node)), signal.largest, window=1, rewired=rewired
-        )
+        weight = _per_integer(op, signal.worth, self.graph.types[node.name].shape)
+        branch = Branch(node, weight, signal.largest, window=1, sources=np.arange(len(weight)))
         unit = choose_unit([branch], np.zeros(1), per_layer=rewired, has_threshold=False)
         weight, exponent = branch.integers(unit)
         self.rewriter.set(node.name, replace(op, weight=weight, weight_exponent=exponent), node.inputs)
         # What no weight leads to never carries a value: it must not take up the range of the next weights.
         worth = unit if rewired else np.where(branch.peaks > 0, unit, 0)
-        return _Signal(worth, signal.largest * replace(op, weight=weight).gain * 2.0**exponent)
+        return _Signal(worth, signal.largest * float(gains(op, weight).max()) * 2.0**exponent)
 
 
 _Wires = ReshapeSynapses | WireSynapses
+
+
+def _through(steps: Sequence[Node], image: Array) -> Array:
+    """Lead an image through wires and pools."""
+    stream = image[None, None]
+    for node in steps:
+        stream = node.op.run(stream)
+    values: Array = stream[0, 0]
+    return values
 
 
 def _membrane_units(bias: Array, unit: Array) -> Array:
@@ -196,12 +226,12 @@ def _membrane_units(bias: Array, unit: Array) -> Array:
     return units
 
 
-def _per_integer(op: object, worth: Array, axes: int) -> Array:
+def _per_integer(op: object, worth: Array, shape: tuple[int, ...]) -> Array:
     """Scale real weights so that they apply to integers of the given worth."""
     assert isinstance(op, Synapses)
     if isinstance(op, ScaleSynapses):
         # All axes are written out, so that the first one is the channels.
-        aligned = op.weight.reshape((1,) * (axes - op.weight.ndim) + op.weight.shape)
-        weight: Array = aligned * per_channel(worth, axes)
-        return weight
+        aligned = op.weight.reshape((1,) * (len(shape) - op.weight.ndim) + op.weight.shape)
+        scaled = aligned * per_channel(worth, len(shape))
+        return np.broadcast_to(scaled, (*(shape[:1] or (1,)), *scaled.shape[1:]))
     return scale_inputs(op.weight, worth, op.groups if isinstance(op, ConvSynapses) else 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from neurocompile.ir.fixed_point import (
     MEMBRANE_MAX,
     WEIGHT_MAX,
 )
-from neurocompile.ir.processes import Synapses
+from neurocompile.passes.weights import gains
 
 _BIAS_MAX = 0.95 * (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / 2**CURRENT_SHIFT
 """The largest bias, in units of current, with room for the offsets of rounding."""
@@ -46,15 +46,21 @@ class Branch:
         The largest of those integers.
     window
         How many of their sums pools add up behind them.
-    rewired
-        Whether the receiver's channels are no longer those of the weights.
+    sources
+        For each of the receiver's channels that of the weights which leads to it, -1 for none; None where several
+        lead to one.
     """
 
     node: Node
     weight: Array
     largest: float
     window: int
-    rewired: bool
+    sources: Array | None
+
+    @property
+    def keeps_channels(self) -> bool:
+        """Whether no channel of the weights leads to several of the receiver, nor several to one."""
+        return self.sources is not None and bool(np.all(np.bincount(self.sources + 1)[1:] <= 1))
 
     @property
     def peaks(self) -> Array:
@@ -70,18 +76,31 @@ class Branch:
         weight, exponent
             ``weight * 2.0**exponent * unit`` is nearest to the real weights; ``int8``, and one for all channels.
         """
+        if len(unit) > 1:
+            unit = self._of_weights(unit)
         peak = float((self.peaks / unit).max())
         # A hair above a power of two is rounded to it, not to the next.
         exponent = math.ceil(math.log2(peak / WEIGHT_MAX) - 1e-9) if peak else 0
         steps = self.weight / (unit * 2.0**exponent).reshape(-1, *[1] * (self.weight.ndim - 1))
-        return np.clip(np.rint(steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8), exponent
+        np.rint(steps, out=steps)
+        return np.clip(steps, -WEIGHT_MAX, WEIGHT_MAX, out=steps).astype(np.int8), exponent
 
-    def largest_current(self, unit: Array) -> float:
-        """Bound the currents, in units, whatever arrives."""
+    def _of_weights(self, unit: Array) -> Array:
+        """Give the receiver's units for the channels of the weights; what leads nowhere weighs nothing."""
+        assert self.sources is not None
+        own = np.full(len(self.weight), np.inf)
+        own[self.sources[self.sources >= 0]] = unit[self.sources >= 0]
+        return own
+
+    def at_receiver(self, values: Array) -> Array:
+        """Give values of the channels of the weights for those of the receiver, 0 where none leads to one."""
+        return values.max(keepdims=True) if self.sources is None else np.append(values, 0)[self.sources]
+
+    def largest_currents(self, unit: Array) -> Array:
+        """Bound the currents into each channel of the receiver, in units, whatever arrives."""
         weight, exponent = self.integers(unit)
-        op = self.node.op
-        assert isinstance(op, Synapses)
-        return replace(op, weight=weight).gain * 2.0**exponent * self.largest * self.window
+        currents = gains(self.node.op, weight) * 2.0**exponent * self.largest * self.window
+        return self.at_receiver(currents)
 
 
 def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has_threshold: bool) -> Array:
@@ -96,7 +115,9 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
     Array
         ``(channels,)``, or ``(1,)`` if ``per_layer``.
     """
-    each = [branch.peaks.max(keepdims=True) if per_layer else branch.peaks for branch in branches]
+    each = [branch.at_receiver(branch.peaks) for branch in branches]
+    if per_layer:
+        each = [peaks.max(keepdims=True) for peaks in each]
     peaks = np.stack(np.broadcast_arrays(*each))
     unit = np.where(peaks > 0, peaks, np.inf).min(axis=0) / WEIGHT_MAX
     unit = np.where(np.isfinite(unit), unit, 1 / WEIGHT_MAX)
@@ -112,7 +133,7 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
     unit = np.maximum(unit, lowest)
     if has_threshold:
         unit = _whole(unit)
-    while sum(branch.largest_current(unit) for branch in branches) > CURRENT_MAX:
+    while _largest_current(branches, unit) > CURRENT_MAX:
         if has_threshold and np.all(unit == 1):
             node = branches[0].node
             raise GraphError(
@@ -123,6 +144,11 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
             )
         unit = _grown(unit, has_threshold)
     return unit
+
+
+def _largest_current(branches: Sequence[Branch], unit: Array) -> float:
+    # Branches that lie side by side do not add up.
+    return float(np.max(sum(branch.largest_currents(unit) for branch in branches)))
 
 
 def _grown(unit: Array, has_threshold: bool) -> Array:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile.ir.layers import channels_of, compact, per_channel
+from neurocompile.ir.layers import channels_of, per_channel
 from neurocompile.ir.processes import (
     ConvSynapses,
     LinearSynapses,
@@ -19,7 +19,8 @@ from neurocompile.ir.processes import (
     ScaleSynapses,
     WireSynapses,
 )
-from neurocompile.passes.weights import scale_inputs, scale_outputs
+from neurocompile.passes.broadcasts import settled
+from neurocompile.passes.weights import scale_inputs, scale_outputs, wire_inputs
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,11 @@ class Way:
         """Give the shape of what comes out of the first ``end`` steps."""
         return self.steps[end - 1].shape if end else self.start
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether wires take none of the values on."""
+        return any(isinstance(step.op, WireSynapses) and step.op.index.max() < 0 for step in self.steps)
+
 
 def extended(ways: Sequence[Way], name: str, op: Process) -> tuple[Way, ...]:
     """Lead ways on through synapses, and merge these with what is before them where that is exact."""
@@ -66,13 +72,18 @@ def _extended(way: Way, name: str, op: Process) -> Way:
         return _scale_moved_back(way)
     if isinstance(op, ReshapeSynapses | WireSynapses):
         return _wires_merged(way)
+    if isinstance(op, PoolSynapses):
+        return _pool_moved_back(way)
     if isinstance(op, ConvSynapses | LinearSynapses):
-        return _scale_moved_on(_wires_folded(way))
+        return _wires_folded(_scale_moved_on(way))
     return way
 
 
 def _scale_moved_back(way: Way) -> Way:
-    """Put a scale at the end of a way into the weights before it; wires and pools may lie between."""
+    """Put a scale at the end of a way into the weights before it; wires and pools may lie between.
+
+    Where no weights take it, it moves before wires that lead to more places than they come from.
+    """
     *before, last = way.steps
     assert isinstance(last.op, ScaleSynapses)
     scale: Array | None = last.op.weight
@@ -86,13 +97,40 @@ def _scale_moved_back(way: Way) -> Way:
         if isinstance(op, ConvSynapses | LinearSynapses):
             channels = channels_of(scale, len(step.shape))
             if channels is None:
-                return way
+                break
             merged = replace(step, op=replace(op, weight=scale_outputs(op.weight, channels)))
             return replace(way, steps=(*before[:i], merged, *before[i + 1 :]))
         scale = _before(op, scale, step.shape, way.shape(i))
         if scale is None:
-            return way
-    return way
+            break
+    return _before_growing_wires(way)
+
+
+def _before_growing_wires(way: Way) -> Way:
+    *before, last = way.steps
+    if not before or not isinstance(before[-1].op, WireSynapses):
+        return way
+    *before, wires = before
+    source = way.shape(len(before))
+    assert isinstance(last.op, ScaleSynapses)
+    scale = _before(wires.op, last.op.weight, wires.shape, source)
+    if scale is None or math.prod(source) >= math.prod(wires.shape):
+        return way
+    return replace(way, steps=(*before, Step(last.name, ScaleSynapses(scale), source), wires))
+
+
+def _pool_moved_back(way: Way) -> Way:
+    """Put a pool at the end of a way before wires that lead whole channels to more: there it adds up less."""
+    *before, pool = way.steps
+    if not before or not isinstance(before[-1].op, WireSynapses):
+        return way
+    source = way.shape(len(before) - 1)
+    channels = _channels(before[-1].op.index, source)
+    if channels is None or source[0] > len(channels):
+        return way
+    pooled = replace(pool, shape=(source[0], *pool.shape[1:]))
+    wires = replace(before[-1], op=WireSynapses(_places(channels, pool.shape[1:])), shape=pool.shape)
+    return replace(way, steps=(*before[:-1], pooled, wires))
 
 
 def _scale_moved_on(way: Way) -> Way:
@@ -126,10 +164,11 @@ def _before(op: Process, scale: Array, shape: tuple[int, ...], source: tuple[int
     index = _index(op, source).reshape(-1)
     wired = index >= 0
     values = np.broadcast_to(scale, shape).reshape(-1)[wired]
-    found = np.ones(math.prod(source))
+    # The scale of what goes nowhere does not matter.
+    found = np.full(math.prod(source), np.nan)
     found[index[wired]] = values
     # A value that goes to several places may be scaled differently there.
-    return compact(found.reshape(source)) if np.array_equal(found[index[wired]], values) else None
+    return settled(found.reshape(source)) if np.array_equal(found[index[wired]], values) else None
 
 
 def _behind(op: Process, scale: Array, source: tuple[int, ...], shape: tuple[int, ...]) -> Array | None:
@@ -141,7 +180,7 @@ def _behind(op: Process, scale: Array, source: tuple[int, ...], shape: tuple[int
         return None if channels is None else per_channel(channels, len(shape))
     index = _index(op, source)
     values = np.broadcast_to(scale, source).reshape(-1)
-    return compact(np.where(index >= 0, values[index], 1.0).reshape(shape))
+    return settled(np.where(index >= 0, values[index], np.nan).reshape(shape))
 
 
 def _index(op: Process, source: tuple[int, ...]) -> Array:
@@ -170,31 +209,39 @@ def _wires_merged(way: Way) -> Way:
 
 
 def _wires_folded(way: Way) -> Way:
-    """Put wires before weights into these, where whole channels are wired."""
+    """Put wires before weights into these, where whole channels are wired and it takes no more weights."""
     *before, last = way.steps
     if not before or not isinstance(before[-1].op, WireSynapses):
         return way
     source = way.shape(len(before) - 1)
     op = last.op
+    if math.prod(source) > before[-1].op.index.size:
+        return way
     if isinstance(op, LinearSynapses):
-        weight = _rewired(op.weight, before[-1].op.index, math.prod(source))
+        weight = wire_inputs(op.weight, before[-1].op.index, math.prod(source))
         flat = () if len(source) == 1 else (replace(before[-1], op=ReshapeSynapses((math.prod(source),))),)
         steps = tuple(replace(step, shape=(math.prod(source),)) for step in flat)
         return replace(way, steps=(*before[:-1], *steps, replace(last, op=replace(op, weight=weight))))
     assert isinstance(op, ConvSynapses)
     channels = _channels(before[-1].op.index, source)
-    if channels is None or op.groups != 1:
+    wired = None if channels is None else _wired_inputs(op.weight, channels, source[0], op.groups)
+    if wired is None:
         return way
-    weight = _rewired(op.weight, channels, source[0])
-    return replace(way, steps=(*before[:-1], replace(last, op=replace(op, weight=weight))))
+    return replace(way, steps=(*before[:-1], replace(last, op=replace(op, weight=wired))))
 
 
-def _rewired(weight: Array, index: Array, inputs: int) -> Array:
-    """Give the weights ``(out, inputs, ...)`` that do on the wires' inputs what these do on their outputs."""
-    rewired = np.zeros((inputs, len(weight), *weight.shape[2:]))
-    wired = index >= 0
-    np.add.at(rewired, index[wired], np.moveaxis(weight[:, wired], 1, 0))
-    return np.ascontiguousarray(np.moveaxis(rewired, 0, 1))
+def _wired_inputs(weight: Array, channels: Array, inputs: int, groups: int) -> Array | None:
+    """Give the weights that take channels before wires; None if wires lead from one group to another."""
+    if inputs % groups:
+        return None
+    each = inputs // groups
+    within = channels.reshape(groups, -1) - each * np.arange(groups)[:, None]
+    wired = channels.reshape(groups, -1) >= 0
+    if np.any(wired & ((within < 0) | (within >= each))):
+        return None
+    by_group = weight.reshape(groups, -1, *weight.shape[1:])
+    own = np.where(wired, within, -1)
+    return np.concatenate([wire_inputs(part, index, each) for part, index in zip(by_group, own, strict=True)])
 
 
 def _channels(index: Array, source: tuple[int, ...]) -> Array | None:
@@ -208,3 +255,10 @@ def _channels(index: Array, source: tuple[int, ...]) -> Array | None:
     if np.any(rows != straight) or np.any(first[first >= 0] % places):
         return None
     return np.where(first[:, 0] >= 0, first[:, 0] // places, -1)
+
+
+def _places(channels: Array, space: tuple[int, ...]) -> Array:
+    """Give the place that each value is at where whole channels are wired: the other way about."""
+    inside = np.arange(math.prod(space), dtype=np.int32).reshape(space)
+    first = per_channel(channels.astype(np.int32), 1 + len(space))
+    return np.where(first >= 0, first * inside.size + inside, -1)

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurocompile.ir import Array
+from neurocompile.ir import Array, Op
 from neurocompile.ir.layers import per_channel
-
-
-def real(weight: Array) -> Array:
-    """Give weights in float64, without a copy where they are."""
-    return _frozen(weight.astype(np.float64)) if weight.dtype != np.float64 else weight
+from neurocompile.ir.processes import ScaleSynapses
 
 
 def scale_outputs(weight: Array, scale: Array) -> Array:
@@ -51,6 +47,21 @@ def wire_inputs(weight: Array, sources: Array, channels: int) -> Array:
         wired[:, places] += weight[:, rest[first]]
         rest = np.delete(rest, first)
     return _frozen(wired)
+
+
+def gains(op: Op, weight: Array) -> Array:
+    """Bound what weights of such synapses give for values of size 1, for each of their channels.
+
+    Parameters
+    ----------
+    op
+        The synapses.
+    weight
+        Mantissas, ``(out, ...)``.
+    """
+    sizes = np.abs(weight).reshape(len(weight), -1)
+    reduced: Array = sizes.max(axis=1) if isinstance(op, ScaleSynapses) else sizes.sum(axis=1, dtype=np.float64)
+    return reduced.astype(np.float64, copy=False)
 
 
 def _frozen(weight: Array) -> Array:

@@ -20,6 +20,7 @@ def compiled(model: str, network: Network, evaluation: Evaluation, deployed: Com
         **_head("compile"),
         "model": model,
         "options": dataclasses.asdict(network.options),
+        "approximations": [dataclasses.asdict(approximation) for approximation in network.approximations],
         "ann": {"accuracy": evaluation.ann_accuracy},
         "snn": {
             "accuracy": evaluation.accuracy,

@@ -23,6 +23,8 @@ def print_compiled(console: Console, network: Network, evaluation: Evaluation, d
         f"reset {'by subtraction' if options.reset == 'subtract' else 'to zero'}, {options.encoder} input, "
         f"simulated in {evaluation.seconds:.1f} s"
     )
+    if network.approximations:
+        console.print(_approximations(network))
     console.print(_accuracy(evaluation))
     console.print(_activity(evaluation))
     ran = deployed.ran
@@ -81,6 +83,13 @@ def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
+
+
+def _approximations(network: Network) -> Table:
+    table = _table("approximated", "function", "error, of its span", "neurons for a value")
+    for found in network.approximations:
+        table.add_row(Text(found.node), found.function, f"{100 * found.relative_error:.2f} %", str(found.segments))
+    return table
 
 
 def _accuracy(evaluation: Evaluation) -> Table:

@@ -20,6 +20,7 @@ def test_help_names_the_commands_and_every_option(cli: Callable[..., Any]) -> No
     assert (outcome.status, outcome.err) == (0, "")
     for word in (
         "MODEL",
+        "check",
         "run",
         "--version",
         "--target",

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neurocompile.calibration.ceilings import Calibration
+from neurocompile.calibration.ranges import lowest, ranges, samples
 from neurocompile.ir import Array, Graph, Node, Op
 from neurocompile.ir.layers import (
     Add,
@@ -14,21 +15,27 @@ from neurocompile.ir.layers import (
     BatchNorm,
     Concat,
     Conv,
+    Function,
     Input,
     Linear,
     MaxPool,
+    Multiply,
     Rearrange,
     ReLU,
     Reshape,
+    Softmax,
 )
 from neurocompile.ir.processes import Encoder
 from neurocompile.options import Options
+from neurocompile.passes.approximate import Approximate, regions
 from neurocompile.passes.balance import Balance
 from neurocompile.passes.lower import Lower
 from neurocompile.passes.pipeline import SIMPLIFY
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.rectify_output import RectifyOutput
+from neurocompile.passes.rectify_pools import RectifyPools, pools
 from neurocompile.passes.round_weights import RoundWeights
+from neurocompile.passes.split_readout import split_readout
 
 
 class Builder:
@@ -379,6 +386,50 @@ def mobile() -> Graph:
     return b.classify()
 
 
+def pool_of_signed_values() -> Graph:
+    """A pool of values that are not rectified, have biases, and come from branches."""
+    b = Builder(2, 6, 6)
+    b.relu(b.conv(4))
+    b.add(Concat(), b.conv(2), b.conv(3, 1, size=2))
+    b.batch_norm()
+    b.add(MaxPool((2, 2), (2, 1), (1, 0, 0, 1), (2, 1)))
+    b.relu(b.conv(4))
+    return b.classify()
+
+
+def smooth() -> Graph:
+    """Activations that spikes compute piecewise, and a product."""
+    b = Builder(2, 5, 5)
+    b.conv(4)
+    b.add(Function("gelu"))
+    b.batch_norm()
+    start = b.conv(4, 1)
+    b.add(Multiply(), start, b.add(Function("sigmoid")))
+    b.conv(4)
+    b.add(Function("hard_swish"))
+    return b.classify()
+
+
+def shares() -> Graph:
+    b = Builder(9)
+    b.linear(12)
+    b.relu()
+    b.linear(5)
+    b.add(Softmax())
+    return b.graph()
+
+
+def one_score() -> Graph:
+    """The one output is a number without axes."""
+    b = Builder(9)
+    b.linear(12)
+    b.relu()
+    b.linear(1)
+    b.add(Reshape(()))
+    b.add(Function("sigmoid"))
+    return b.graph()
+
+
 Network = Callable[[], Graph]
 
 NETWORKS: tuple[Network, ...] = (
@@ -404,6 +455,10 @@ NETWORKS: tuple[Network, ...] = (
     dilated_pools,
     clipped,
     mobile,
+    pool_of_signed_values,
+    smooth,
+    shares,
+    one_score,
 )
 
 
@@ -417,18 +472,21 @@ def images(layers: Graph, count: int) -> Array:
 
 def compiled(layers: Graph, options: Options) -> Graph:
     """Compile a graph of layers to processes, with all of the compiler's passes."""
+    x = images(layers, 24)
+    layers, readout = split_readout(layers)
+    bent = tuple(dict.fromkeys(region.input for region in regions(layers)))
+    layers, _ = Approximate(ranges(layers, x, bent), samples=samples(layers, x, bent)).rewrite(layers)
     for step in SIMPLIFY:
         layers = step(layers)
+    layers = RectifyPools(lowest(layers, x, pools(layers)))(layers)
     if options.decoder == "count":
         layers = RectifyOutput()(layers)
-    x = images(layers, 24)
     ceilings = Calibration("max").ceilings(layers, x)
     if options.decoder == "count":
         ceilings[layers.outputs[0]] = ceilings[layers.outputs[0]].max(keepdims=True)
     levels = {"poisson": 0, "constant": 255 if options.precision == "int8" else 2**16 - 1}[options.encoder]
-    graph = Lower(Encoder((), options.encoder, 1.0, levels, options.seed), options.reset)(
-        Balance(ceilings)(layers)
-    )
+    encoder = Encoder((), options.encoder, 1.0, levels, options.seed)
+    graph = Lower(encoder, options.reset, readout)(Balance(ceilings)(layers))
     if options.precision == "float":
         return RoundWeights()(graph)
     return Quantize("layer" if options.reset == "zero" else "channel")(graph)

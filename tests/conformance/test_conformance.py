@@ -64,6 +64,13 @@ CASES = [
     case(networks.clipped, "zero", "poisson"),
     case(networks.mobile, "int8", "count"),
     case(networks.mobile, "poisson"),
+    case(networks.pool_of_signed_values, "int8"),
+    case(networks.pool_of_signed_values, "poisson"),
+    case(networks.smooth, "int8"),
+    case(networks.smooth, "zero"),
+    case(networks.shares, "int8"),
+    case(networks.one_score),
+    case(networks.one_score, "int8", "zero"),
 ]
 
 

@@ -70,13 +70,15 @@ class Run:
                 (self._keep / f"{stem}.txt").write_text(f"from {name}\n{judgement.reason}\n")
 
     def print_summary(self) -> None:
-        """Print how many cases had which outcome."""
+        """Print how many cases had which outcome, and each kind of bad ones with the first of its cases."""
         print()
         for outcome in get_args(Outcome):
             print(f"  {outcome:<16}{self.counts[outcome]:>8,}")
             if outcome == "accepted":
                 for reason in sorted(r for r in self.counts if "compared" in r):
                     print(f"    {reason:<48}{self.counts[reason]:>8,}")
+        for kind, numbers in sorted(self.bad.items(), key=lambda item: -len(item[1])):
+            print(f"{len(numbers):>8,} as case {min(numbers)}: {kind}")
 
 
 def main() -> int:

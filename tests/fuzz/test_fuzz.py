@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import get_args
 
 import judgement
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 import seeds
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
-from judgement import GOOD, Judgement, judge
+from judgement import GOOD, Judgement, Outcome, judge
 from mutations import change_bytes, change_fields, change_graph, mutate
 from third_opinion import evaluate
 from worker import Worker
@@ -128,3 +131,12 @@ def test_worker_survives(tmp_path: Path, program: str, outcome: str, reason: str
             found = worker.judge(tmp_path / seeds.FILE)
             assert found.outcome == outcome
             assert reason in found.reason
+
+
+def test_long_run_prints_a_summary(tmp_path: Path) -> None:
+    command = [sys.executable, "long_run.py", "--count", "30", "--workers", "1", "--keep", tmp_path / "bad"]
+    run = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
+    assert run.stderr == ""
+    counts = {line[:18].strip(): int(line[18:]) for line in run.stdout.splitlines() if line[18:].strip().isdigit()}
+    assert sum(counts[outcome] for outcome in get_args(Outcome)) == 30
+    assert run.returncode == (1 if (tmp_path / "bad").exists() else 0)

@@ -100,6 +100,10 @@ def test_affine_broadcasts_against_one_image(scale: tuple[int, ...], shift: tupl
     check(Affine(a, b), torch.from_numpy(X) * torch.from_numpy(a) + torch.from_numpy(b))
 
 
+def test_affine_of_images_without_axes() -> None:
+    check(Affine(np.array([2.0]), np.array(1.0)), np.array([3.0, 5.0]), np.array([1.0, 2.0]))
+
+
 def test_relu() -> None:
     check(ReLU(), functional.relu(torch.from_numpy(X)))
 
@@ -297,7 +301,11 @@ BROKEN: dict[str, tuple[Callable[[], Op], tuple[TensorType, ...], str]] = {
     "norm variance": (lambda: BatchNorm(*[-np.ones(4)] * 4), (IMAGE,), "a variance that is not positive"),
     "affine scale": (lambda: Affine(np.ones(4), ONE), (IMAGE,), "has values of shape [4] for an image of [4, 7"),
     "affine shift": (lambda: Affine(ONE, np.ones((1, 1, 1, 1))), (IMAGE,), "has values of shape [1, 1, 1, 1]"),
-    "affine of a scalar": (lambda: Affine(ONE, ONE), (SCALAR,), "has values of shape [1] for an image of []"),
+    "affine of a scalar": (
+        lambda: Affine(np.ones(2), ONE),
+        (SCALAR,),
+        "has values of shape [2] for an image of []",
+    ),
     "relu ceiling": (lambda: ReLU(np.array([1.0, 0.0])), (TensorType((2,)),), "a ceiling that is not above 0"),
     "relu ceilings": (lambda: ReLU(np.ones(4)), (IMAGE,), "has values of shape [4]"),
     "function": (lambda: Function("sine"), (IMAGE,), "has the unknown function 'sine'"),

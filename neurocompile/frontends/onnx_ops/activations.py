@@ -6,14 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from neurocompile.frontends.onnx_node import OnnxNode
+from neurocompile.frontends.onnx_node import NO_BOUND, OnnxNode
 from neurocompile.frontends.onnx_ops.operator import Operator
 from neurocompile.ir import Array
 from neurocompile.ir.layers import Add, Affine, Function, Identity, ReLU
 
 _ZERO = np.zeros(1)
-_LARGEST = float(np.finfo(np.float32).max)
-"""Exporters write it where they mean that there is no bound."""
 
 
 def relu(node: OnnxNode) -> str:
@@ -27,17 +25,17 @@ def clip(node: OnnxNode) -> str:
     high = float(node.attributes["max"]) if "max" in node.attributes else node.scalar(2)
     if any(bound is not None and np.isnan(bound) for bound in (low, high)):
         raise node.error(f"clips to {low} and {high}", "use numbers as bounds")
-    low = None if low is None or low <= -_LARGEST else low
-    high = None if high is None or high >= _LARGEST else high
+    low = None if low is None or low <= -NO_BOUND else low
+    high = None if high is None or high >= NO_BOUND else high
     if low is None and high is None:
         return node.add(Identity())
     if low is None:
         assert high is not None
+        if high <= -NO_BOUND:
+            raise node.error(f"clips to {high}, which leaves nothing", "check the bounds")
         above = node.add(ReLU(), node.add(Affine(-np.ones(1), np.array([high]))))
         return node.add(Affine(-np.ones(1), np.array([high])), above)
-    if high is not None and high <= low:
-        raise node.error(f"clips to {low} and {high}, which leaves nothing", "check the bounds")
-    if low >= _LARGEST or (high is not None and high <= -_LARGEST):
+    if low >= NO_BOUND or (high is not None and high <= low):
         raise node.error(f"clips to {low} and {high}, which leaves nothing", "check the bounds")
     ceiling = np.array(np.inf if high is None else high - low)
     if low == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurocompile.frontends.onnx_node import OnnxNode
+from neurocompile.frontends.onnx_node import NO_BOUND, OnnxNode
 from neurocompile.frontends.onnx_ops.operator import Operator
 from neurocompile.ir import Array
 from neurocompile.ir.layers import Add, Affine, Function, Identity, Multiply, ReLU
@@ -152,7 +152,11 @@ def _extreme(node: OnnxNode, sign: float) -> str:
         difference = node.add(Add(), first, node.add(Affine(_MINUS, _ZERO), second))
         above = node.add(ReLU(), node.add(Affine(np.array([sign]), _ZERO), difference))
         return node.add(Add(), second, node.add(Affine(np.array([sign]), _ZERO), above))
-    bound = _operand(node, 1 - at)
+    bound = _operand(node, 1 - at).astype(np.float64)
+    if np.all(sign * bound <= -NO_BOUND):
+        return node.add(Identity(), first)
+    if np.any(np.abs(bound) >= NO_BOUND):
+        raise node.error(f"compares with {sign * np.max(sign * bound):g}", "leave out what has no effect")
     above = node.add(ReLU(), node.add(Affine(np.array([sign]), -sign * bound), first))
     return node.add(Affine(np.array([sign]), bound), above)
 

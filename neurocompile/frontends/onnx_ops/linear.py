@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from neurocompile.frontends.onnx_node import OnnxNode
+from neurocompile.frontends.onnx_constants import MOST_MOVED
+from neurocompile.frontends.onnx_node import OnnxNode, Value
 from neurocompile.frontends.onnx_ops.operator import Operator
 from neurocompile.frontends.onnx_ops.windows import read_window
 from neurocompile.ir import Array
@@ -53,6 +54,8 @@ def conv_transpose(node: OnnxNode) -> str:
         (n - 1) * s + d * (k - 1) + 1 + e
         for n, s, d, k, e in zip(shape[1:], strides, dilations, kernel, extra, strict=True)
     ]
+    if math.prod(full) * inputs > MOST_MOVED:
+        raise node.error(f"spreads {list(shape)} over {full}", "use smaller strides and dilations")
     before, after = _cut(node, full, strides)
     index = np.arange(math.prod(shape)).reshape(shape)
     for axis, (n, s, d, k) in enumerate(zip(shape[1:], strides, dilations, kernel, strict=True)):
@@ -76,7 +79,10 @@ def _cut(node: OnnxNode, full: Sequence[int], strides: Sequence[int]) -> tuple[l
     """Give what a transposed convolution leaves out before and after each axis."""
     axes = len(full)
     automatic = node.text("auto_pad", "NOTSET")
-    sizes = node.integers("output_shape")[-axes:]
+    sizes = node.integers("output_shape")
+    if len(sizes) not in (0, axes, axes + 2):
+        raise node.error(f"has output_shape={list(sizes)}", f"give {axes} numbers")
+    sizes = sizes[-axes:]
     if not sizes and automatic in ("SAME_UPPER", "SAME_LOWER"):
         sizes = tuple(n * s for n, s in zip(node.shape()[1:], strides, strict=True))
     if sizes:
@@ -103,15 +109,15 @@ def _require_spatial(node: OnnxNode, weight: Array) -> None:
 
 def gemm(node: OnnxNode) -> str:
     """Convert a computed A with constant B and C; transA is refused."""
-    if node.integer("transA", 0):
+    if node.flag("transA", False):
         raise node.error("transposes the batch", "export the layer as a plain Linear")
     alpha, beta = node.number("alpha", 1.0), node.number("beta", 1.0)
     weight = node.reals(1)
     if weight.ndim != 2:
         raise node.error(f"has weights {list(weight.shape)}, not of 2 axes", "use a plain Linear")
-    weight = weight if node.integer("transB", 0) else weight.T
+    weight = weight if node.flag("transB", False) else weight.T
     if alpha != 1:
-        weight = weight * alpha
+        weight = weight.astype(np.float64) * alpha
     bias = node.optional_reals(2)
     biases = np.zeros(len(weight)) if bias is None else _spread(node, beta * bias, len(weight))
     return node.add(Linear(weight, biases))
@@ -155,17 +161,19 @@ def _matmul_from_the_left(node: OnnxNode) -> str:
 
 def _matrix(node: OnnxNode, i: int) -> Array:
     weight = node.reals(i)
-    if weight.ndim < 2 or any(n != 1 for n in weight.shape[:-2]):
-        problem = f"its weights have {weight.ndim} axes; only 2 are converted"
+    # More axes than the values have would come before the batch.
+    most = 1 + max(len(value.shape) for value in node.inputs if isinstance(value, Value))
+    if not 2 <= weight.ndim <= most or any(n != 1 for n in weight.shape[:-2]):
+        problem = f"its weights have the shape {list(weight.shape)}; only those of 2 axes are converted"
         raise node.error(problem, "use a plain Linear")
     return weight.reshape(weight.shape[-2:])
 
 
 def batch_normalization(node: OnnxNode) -> str:
     """Convert frozen statistics, one for each channel; training mode is refused."""
-    if node.integer("training_mode", 0):
+    if node.flag("training_mode", False):
         raise node.error("is in training mode", "export the model after model.eval()")
-    if not node.integer("spatial", 1):
+    if not node.flag("spatial", True):
         raise node.error("has statistics for each place", "use one mean and variance for each channel")
     scale, shift, mean, variance = (node.reals(i) for i in range(1, 5))
     return node.add(BatchNorm(scale, shift, mean, variance, node.number("epsilon", 1e-5)))

@@ -26,7 +26,7 @@ def average_pool(node: OnnxNode) -> str:
     given = read_window(node, node.integers("kernel_shape"))
     window = _whole_window(node, given)
     mean = node.add(AvgPool(window.kernel, window.stride, window.padding, window.dilation))
-    counts = _counts(node.shape()[1:], given, window, bool(node.integer("count_include_pad", 0)))
+    counts = _counts(node.shape()[1:], given, window, node.flag("count_include_pad", False))
     if not counts.all():
         raise node.error(f"has windows of {window.kernel} with nothing inside", "use less padding")
     gain = window.places / counts
@@ -35,7 +35,7 @@ def average_pool(node: OnnxNode) -> str:
 
 def _whole_window(node: OnnxNode, window: Window) -> Window:
     """Give the window with as much padding behind as windows reach over the edge, where sizes are rounded up."""
-    if not node.integer("ceil_mode", 0):
+    if not node.flag("ceil_mode", False):
         return window
     padding = list(window.padding)
     for axis, (n, k, s, d) in enumerate(
@@ -99,7 +99,7 @@ def _reduce(node: OnnxNode, pool: type[Pool]) -> str:
     shape = node.shape()
     axes = node.integers_or_input("axes", 1)
     if not axes:
-        if node.integer("noop_with_empty_axes", 0):
+        if node.flag("noop_with_empty_axes", False):
             return node.source()
         raise node.error("works across the images of the batch", "name the axes of height and width")
     reduced = sorted({node.image_axis(axis, len(shape) + 1) for axis in axes})
@@ -108,7 +108,7 @@ def _reduce(node: OnnxNode, pool: type[Pool]) -> str:
     size = math.prod(shape[axis] for axis in reduced)
     rows = node.place(index.reshape(-1, size), node.source())
     result = node.add(pool((size,)), rows)
-    if node.integer("keepdims", 1):
+    if node.flag("keepdims", True):
         return node.add(Reshape(tuple(1 if axis in reduced else n for axis, n in enumerate(shape))), result)
     return node.add(Reshape(tuple(shape[axis] for axis in kept)), result)
 

@@ -27,10 +27,10 @@ def argmax(node: OnnxNode) -> str:
     """Convert it at the network's output."""
     shape = node.shape()
     axis = node.image_axis(node.integer("axis", 0), len(shape) + 1)
-    if node.integer("select_last_index", 0):
+    if node.flag("select_last_index", False):
         raise node.error("takes the last of equal values", "use select_last_index=0")
     best = node.add(ArgMax(axis))
-    if node.integer("keepdims", 1):
+    if node.flag("keepdims", True):
         return best
     return node.add(Reshape(shape[:axis] + shape[axis + 1 :]), best)
 

@@ -12,14 +12,11 @@ from functools import partial
 
 import numpy as np
 
-from neurocompile.frontends.onnx_constants import MOST_VALUES, Constant
+from neurocompile.frontends.onnx_constants import MOST_MOVED, Constant
 from neurocompile.frontends.onnx_node import OnnxNode
 from neurocompile.frontends.onnx_ops.operator import Operator
 from neurocompile.ir import Array
 from neurocompile.ir.layers import Affine, Concat, Identity, Rearrange
-
-_MOST_MOVED = MOST_VALUES >> 4
-"""Of an image: their numbers take eight times the memory of bytes, for several images."""
 
 _PAD_MODES: Mapping[str, Callable[[Array, list[tuple[int, int]]], Array]] = {
     "constant": partial(np.pad, constant_values=-1),
@@ -41,8 +38,8 @@ def _moved(node: OnnxNode) -> list[Array]:
     """Find, for each output, which value of the image comes to which place; -1 where none does."""
     shape = node.shape()
     size = math.prod(shape)
-    if size * max(node.batches) > _MOST_MOVED:
-        raise node.error(f"moves more than {_MOST_MOVED:,} values", "use smaller images")
+    if size * max(node.batches) > MOST_MOVED:
+        raise node.error(f"moves more than {MOST_MOVED:,} values", "use smaller images")
     found: list[list[Array]] = []
     for i, batch in enumerate(node.batches):
         inputs = {node.proto.input[0]: np.arange(1.0, batch * size + 1).reshape(batch, *shape)}
@@ -71,9 +68,9 @@ def _of_one_image(node: OnnxNode, result: Array, batch: int, size: int) -> Array
     index: Array = np.rint(result[0]).astype(np.int64) - 1
     if index.size == 0:
         raise node.error("leaves nothing of an image", "check its parameters")
-    for i in range(batch):
-        if not np.array_equal(np.where(index >= 0, index + 1 + i * size, 0), result[i]):
-            raise _mixes(node)
+    firsts = size * np.arange(batch).reshape(-1, *[1] * index.ndim)
+    if not np.array_equal(np.where(index >= 0, index + 1 + firsts, 0), result):
+        raise _mixes(node)
     return index
 
 
@@ -91,8 +88,10 @@ def pad(node: OnnxNode) -> str:
     value = float(node.attributes["value"]) if "value" in node.attributes else node.scalar(2) or 0.0
     before, after = _pads(node, len(shape))
     grown = [max(b, 0) + n + max(a, 0) for b, n, a in zip(before, shape, after, strict=True)]
-    if mode not in _PAD_MODES or not np.isfinite(value) or math.prod(grown) > _MOST_MOVED:
+    if mode not in _PAD_MODES or not np.isfinite(value) or math.prod(grown) > MOST_MOVED:
         raise node.error(f"pads to {grown} by mode {mode} with {value}", "pad by less, with a finite number")
+    if mode != "constant" and min(*before, *after) < 0:
+        raise node.error(f"crops and pads by mode {mode} at once", "crop in a Slice of its own")
     if mode == "reflect" and any(
         max(pads) >= n for pads, n in zip(zip(before, after, strict=True), shape, strict=True) if any(pads)
     ):
@@ -136,9 +135,9 @@ def concat(node: OnnxNode) -> str:
 def _constant(node: OnnxNode, i: int) -> str:
     """Make a layer that gives a constant for each image."""
     values = [_parameter(node, i).at(k).astype(np.float64) for k, _ in enumerate(node.batches)]
-    first = values[0][0] if values[0].ndim else values[0]
+    first = values[0][0] if values[0].size and values[0].ndim else np.zeros(0)
     for value, batch in zip(values, node.batches, strict=True):
-        if value.ndim < 2 or len(value) != batch or np.any(value != first):
+        if value.ndim < 2 or len(value) != batch or not first.size or np.any(value != first):
             raise node.error(f"input {i} differs from image to image", "use one constant for all images")
     if not np.isfinite(first).all():
         raise node.error(f"input {i} holds NaN or infinite values", "check the model")
@@ -156,7 +155,7 @@ def resize(node: OnnxNode) -> str:
         raise node.error(f"resizes by mode {mode}", "resize by nearest neighbours, or by a ConvTranspose")
     index = np.arange(math.prod(shape)).reshape(shape)
     for axis, size, scale in target:
-        if size < 1 or size * index.size // index.shape[axis] > _MOST_MOVED:
+        if size < 1 or size * index.size // index.shape[axis] > MOST_MOVED:
             raise node.error(f"resizes {list(shape)} to a size of {size}", "check the scales")
         index = np.take(index, _nearest(node, shape[axis], size, scale), axis=axis)
     return node.place(index, node.source())
