@@ -14,6 +14,7 @@ from neurocompile.ir import Array, Graph, Node, Op
 from neurocompile.ir.layers import (
     Add,
     Affine,
+    BatchNorm,
     Concat,
     Function,
     Identity,
@@ -32,7 +33,8 @@ class MergeMoves:
 
     A Rearrange that leaves no value out moves behind what works element by element, and behind an Add, a product
     or a Concat of values that were all rearranged alike. So the transpositions around each layer of a network with
-    channels last cancel out, and its neurons have their channels first, where thresholds are chosen by them.
+    channels last cancel out, and its neurons have their channels first, where thresholds are chosen by them. For
+    these the channels of an image are best, so what flattens one moves too, and what makes one of less stays.
     """
 
     fidelity: ClassVar[Fidelity] = "exact"
@@ -101,19 +103,22 @@ def _index(rewriter: Rewriter, node: Node) -> Array:
 
 
 def _led_on(rewriter: Rewriter, node: Node) -> list[str] | None:
-    """Lead a rearrangement on behind the first of its readers that it can pass."""
-    op = node.op
-    if not isinstance(op, Rearrange) or not _is_permutation(op.index, rewriter.shape(node.inputs[0])):
+    """Lead a move on behind the first of its readers that it can pass."""
+    shape, moved = rewriter.shape(node.inputs[0]), rewriter.shape(node.name)
+    if isinstance(node.op, Reshape) and len(moved) != 1:
+        return None
+    index = _index(rewriter, node)
+    if len(moved) > len(shape) or not _is_permutation(index, shape):
         return None
     for reader in rewriter.readers(node.name):
-        passed = _before_move(rewriter, node, op.index, reader)
+        passed = _before_move(rewriter, node, index, reader)
         if passed is None:
             continue
-        before, inputs, shape, index = passed
+        before, inputs, shape, behind_it = passed
         behind = rewriter.fresh(f"{reader.name}.moved")
         rewriter.redirect(reader.name, behind)
         rewriter.put(reader.name, before, inputs, shape)
-        rewriter.put(behind, Rearrange(index), (reader.name,), index.shape)
+        rewriter.put(behind, Rearrange(behind_it), (reader.name,), behind_it.shape)
         moves = [node.name, *reader.inputs, behind, *(r.name for r in rewriter.readers(behind))]
         return [name for name in dict.fromkeys(moves) if name in rewriter]
     return None
@@ -127,13 +132,18 @@ def _before_move(
     shape = rewriter.shape(source)
     op = reader.op
     if isinstance(op, Add | Multiply):
-        moves = [rewriter[name].op for name in reader.inputs]
-        if all(isinstance(move, Rearrange) and np.array_equal(move.index, index) for move in moves):
-            inputs = tuple(rewriter[name].inputs[0] for name in reader.inputs)
-            return (op, inputs, shape, index) if {rewriter.shape(i) for i in inputs} == {shape} else None
-        return None
+        moves = [rewriter[name] for name in reader.inputs]
+        if not all(isinstance(move.op, Reshape | Rearrange) for move in moves):
+            return None
+        inputs = tuple(move.inputs[0] for move in moves)
+        alike = {rewriter.shape(i) for i in inputs} == {shape} and all(
+            np.array_equal(_index(rewriter, move), index) for move in moves
+        )
+        return (op, inputs, shape, index) if alike else None
     if isinstance(op, Concat):
         return _concat_before_move(rewriter, reader, op)
+    if isinstance(op, BatchNorm):
+        op = op.affine(index.ndim)
     if isinstance(op, Affine):
         back = _Back(index, shape)
         return Affine(back(op.scale), back(op.shift)), (source,), shape, index
@@ -151,7 +161,7 @@ class _Back:
 
     def __call__(self, values: Array) -> Array:
         if values.size == 1:
-            return values
+            return values.reshape(1)
         found = np.empty(math.prod(self.shape))
         found[self.index.reshape(-1)] = np.broadcast_to(values, self.index.shape).reshape(-1)
         return compact(found.reshape(self.shape))
