@@ -115,8 +115,8 @@ TENSORFLOW: Mapping[str, onnx.ModelProto] = {
         nchw = Transpose <perm = [0, 3, 1, 2]> (x)
         conv = Conv <kernel_shape = [3, 3], strides = [2, 2], pads = [0, 0, 1, 1]> (nchw, kernel, bias)
         relu = Relu (conv)
-        up = Resize <coordinate_transformation_mode = "asymmetric", mode = "nearest", nearest_mode = "floor">
-            (relu, roi, scales)
+        up = Resize <coordinate_transformation_mode = "tf_half_pixel_for_nn", mode = "nearest",
+            nearest_mode = "floor"> (relu, roi, scales)
         shape = Shape (relu)
         channels = Slice (shape, start, end, axes)
         sizes = Concat <axis = 0> (channels, size)

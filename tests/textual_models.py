@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import onnx
 from onnx import helper, numpy_helper
-from onnx_models import RNG
 
 from neurocompile.ir import Array
+
+RNG = np.random.default_rng(0)
 
 
 def real(*shape: int) -> Array:

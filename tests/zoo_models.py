@@ -266,7 +266,7 @@ OTHERS: Mapping[str, onnx.ModelProto] = {
         strided = Conv <strides = [2, 2]> (normalised, w)
         peaks = MaxPool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (strided)
         all = Concat <axis = 1> (largest, average, peaks, strided)
-        pooled = GlobalMaxPool (all)
+        pooled = GlobalAveragePool (all)
         flat = Flatten (pooled)
         y = Gemm (flat, head, bias)
         """,

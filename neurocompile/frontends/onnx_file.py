@@ -34,7 +34,7 @@ class OnnxFile:
         the opset of ONNX's own operators is one that onnx knows. It has no initializers, and its functions are
         inlined. A file may list initializers as inputs; ``model.graph.input`` has them then.
     weights
-        Every initializer by its name, in the type that it is stored in; read-only.
+        Every initializer but texts, by its name, in the type that it is stored in; read-only.
     """
 
     model: onnx.ModelProto
@@ -125,6 +125,7 @@ def _checked(where: str, model: onnx.ModelProto, initializers: Initializers) -> 
             model = onnx.inliner.inline_local_functions(model)
             onnx.checker.check_model(model)
         _check_attributes(where, model)
+        _check_inputs(where, model)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise _invalid(where, error) from error
     del model.graph.input[inputs:]
@@ -208,6 +209,16 @@ def _check_attributes(where: str, model: onnx.ModelProto) -> None:
     for node in _nodes(model.graph.node):
         if any(attribute.ref_attr_name for attribute in node.attribute):
             raise _invalid(where, f"node '{node.name}' has an attribute without a value")
+
+
+def _check_inputs(where: str, model: onnx.ModelProto) -> None:
+    """Refuse lists of inputs with one left out, which onnx lets through, and on which ONNX Runtime crashes."""
+    version = _opset(model) or 0
+    for node in _nodes(model.graph.node):
+        if node.domain in ("", "ai.onnx") and "" in node.input:
+            last = onnx.defs.get_schema(node.op_type, version).inputs[-1]
+            if last.option == onnx.defs.OpSchema.FormalParameterOption.Variadic:
+                raise _invalid(where, f"node '{node.name}' ({node.op_type}) has an input without a name")
 
 
 def _called(node: onnx.NodeProto) -> tuple[str, str, str]:

@@ -72,7 +72,8 @@ class Initializers:
             try:
                 if tensor.name in names:
                     raise _error(tensor, "is there twice", "export the model again")
-                self._check(i, tensor)
+                if not _is_text(tensor):
+                    self._check(i, tensor)
             except ModelError as error:
                 issues += error.issues
             names.add(tensor.name)
@@ -109,14 +110,15 @@ class Initializers:
         return {field: count for field, count in entries.items() if count}
 
     def arrays(self) -> dict[str, Array]:
-        """Read all of them, once ``check`` found nothing; the arrays are read-only.
+        """Read all of them but texts, once ``check`` found nothing; the arrays are read-only.
 
         Raises
         ------
         ModelError
             If a file is not any more what it was.
         """
-        arrays = {tensor.name: self._array(i, tensor) for i, tensor in enumerate(self.tensors)}
+        numbers = [(i, tensor) for i, tensor in enumerate(self.tensors) if not _is_text(tensor)]
+        arrays = {tensor.name: self._array(i, tensor) for i, tensor in numbers}
         for array in arrays.values():
             array.setflags(write=False)
         return arrays
@@ -136,10 +138,13 @@ class Initializers:
         return numpy_helper.to_array(tensor)
 
 
+def _is_text(tensor: TensorProto) -> bool:
+    """Tell whether it holds names, as those of the classes beside the class scores."""
+    return tensor.data_type == TensorProto.STRING
+
+
 def _count(tensor: TensorProto) -> int:
     """Give the number of elements of a tensor that can be an array."""
-    if tensor.data_type == TensorProto.STRING:
-        raise _error(tensor, "holds text", "export the model without it: only numbers are computed with")
     if tensor.data_type not in TensorProto.DataType.values() or tensor.data_type == TensorProto.UNDEFINED:
         raise _error(tensor, f"has the unknown type {tensor.data_type}", "update onnx, or export the model again")
     dims = list(tensor.dims)

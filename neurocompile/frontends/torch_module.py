@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import itertools
 import logging
@@ -32,7 +33,7 @@ def is_module(model: object) -> bool:
 
 
 def export(module: torch.nn.Module, images: Array) -> onnx.ModelProto:
-    """Export a module in evaluation mode; its training flags, parameters and buffers stay as they are.
+    """Export a module in evaluation mode and in float32; its flags, parameters and buffers stay as they are.
 
     Parameters
     ----------
@@ -40,7 +41,7 @@ def export(module: torch.nn.Module, images: Array) -> onnx.ModelProto:
         With one input and one output. Its hooks run, on tensors that may have no values.
     images
         Some of those that it takes, ``(N, *shape)``. Bytes stay bytes if the module takes them; everything else
-        is cast to the type of the module's parameters.
+        is cast to float32.
 
     Raises
     ------
@@ -58,9 +59,23 @@ def export(module: torch.nn.Module, images: Array) -> onnx.ModelProto:
     if any(map(torch.nn.parameter.is_lazy, itertools.chain(module.parameters(), module.buffers()))):
         remedy = "run it once on an image, and train it"
         raise ModelError("the module has lazy layers, whose weights do not exist yet", remedy=remedy)
-    whole = _with_one_input(module)
+    whole = _with_one_input(_in_single_precision(module))
     with _ONE_AT_A_TIME, _evaluating(whole), _silenced():
         return _exported(whole, _accepted(whole, images))
+
+
+def _in_single_precision(module: torch.nn.Module) -> torch.nn.Module:
+    """Copy a module of another precision: ONNX Runtime has no convolutions of float64, and NumPy no bfloat16."""
+    import torch
+
+    tensors = itertools.chain(module.parameters(), module.buffers())
+    if all(tensor.dtype == torch.float32 for tensor in tensors if tensor.is_floating_point()):
+        return module
+    try:
+        return copy.deepcopy(module).float()
+    except Exception as error:  # whatever its parts raise
+        problem = f"the module is not in float32, and can't be copied: {_reason(error)}"
+        raise ModelError(problem, remedy="give module.float()") from error
 
 
 def _with_one_input(module: torch.nn.Module) -> torch.nn.Module:
@@ -82,14 +97,14 @@ def _accepted(module: torch.nn.Module, images: Array) -> torch.Tensor:
     """Give two of the images as the module takes them."""
     import torch
 
-    reals = (t for t in itertools.chain(module.parameters(), module.buffers()) if t.is_floating_point())
-    like = next(reals, torch.empty(0))
     # The first and the last are two images also where there is only one.
     two = images[[0, -1]]
-    candidates = [torch.from_numpy(two.astype(np.float64)).to(like.device, like.dtype)]
+    candidates = [two.astype(np.float32)]
     if images.dtype == np.uint8:
-        candidates.insert(0, torch.from_numpy(two).to(like.device))
-    for sample in candidates:
+        candidates.insert(0, two)
+    like = next(itertools.chain(module.parameters(), module.buffers()), torch.empty(0))
+    for candidate in candidates:
+        sample = torch.from_numpy(candidate).to(like.device)
         # The module may change its buffers: it gets copies.
         buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
         try:

@@ -23,12 +23,13 @@ class HoistPools:
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         rewriter = Rewriter(graph)
-        waiting = deque(node.name for node in graph.nodes if isinstance(node.op, MaxPool))
-        # Each step moves a pool towards the output past a ReLU, which no other step undoes, or one towards the
-        # input past a Concat: this ends.
-        while waiting:
-            pool = rewriter[waiting.popleft()]
-            waiting.extend(_behind_relu(rewriter, pool) or _before_concat(rewriter, pool))
+        pools = [node.name for node in graph.nodes if isinstance(node.op, MaxPool)]
+        # Each step moves a pool towards the output past a ReLU, or later one towards the input past a Concat: this
+        # ends.
+        for step in (_behind_relu, _before_concat):
+            waiting = deque(pools)
+            while waiting:
+                waiting.extend(step(rewriter, rewriter[waiting.popleft()]))
         return rewriter.graph()
 
 

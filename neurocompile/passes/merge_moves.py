@@ -171,31 +171,31 @@ def _concat_before_move(
     rewriter: Rewriter, reader: Node, op: Concat
 ) -> tuple[Op, tuple[str, ...], tuple[int, ...], Array] | None:
     """Join branches that were all transposed alike before they are transposed."""
-    orders = set()
-    for name in reader.inputs:
-        move = rewriter[name].op
-        if not isinstance(move, Rearrange):
-            return None
-        orders.add(_order(move.index, rewriter.shape(rewriter[name].inputs[0])))
-    order = orders.pop()
-    if orders or order is None:
+    moves = [rewriter[name] for name in reader.inputs]
+    if not all(isinstance(move.op, Reshape | Rearrange) for move in moves):
         return None
-    inputs = tuple(rewriter[name].inputs[0] for name in reader.inputs)
+    inputs = tuple(move.inputs[0] for move in moves)
+    # What transposes an axis of one place may be a Reshape, and be more than one transposition.
+    orders = set.intersection(*(_orders(_index(rewriter, m), rewriter.shape(m.inputs[0])) for m in moves))
+    if not orders:
+        return None
+    order = min(orders)
     joined = Concat(order[op.axis])
     shape = joined.output_shape(*(rewriter.shape(name) for name in inputs))
     index = np.arange(math.prod(shape), dtype=np.int32).reshape(shape).transpose(order)
     return joined, inputs, shape, index
 
 
-def _order(index: Array, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-    """Give the order of axes in which an image is transposed; None if it is rearranged in another way."""
+def _orders(index: Array, shape: tuple[int, ...]) -> set[tuple[int, ...]]:
+    """Give the orders of axes in which an image may have been transposed; none if it was rearranged otherwise."""
     if index.ndim != len(shape):
-        return None
+        return set()
     places = np.arange(math.prod(shape)).reshape(shape)
-    for order in itertools.permutations(range(len(shape))):
-        if tuple(shape[axis] for axis in order) == index.shape and np.array_equal(places.transpose(order), index):
-            return order
-    return None
+    return {
+        order
+        for order in itertools.permutations(range(len(shape)))
+        if tuple(shape[axis] for axis in order) == index.shape and np.array_equal(places.transpose(order), index)
+    }
 
 
 def _is_permutation(index: Array, shape: tuple[int, ...]) -> bool:

@@ -19,8 +19,11 @@ _CELLS = 1 << 10
 _FINER = 8
 """Times as fine is the grid on which the error is measured."""
 
-_ROOM = 1 / 32
-"""Of the tolerance, for what a curve does between two places of the grid."""
+_SHARES = (1.0, 0.9, 0.7, 0.4)
+"""Of the tolerance, in turn: the next where a curve's sharp bend between two places of the grid takes it all."""
+
+_ROUNDING = 1e-6
+"""Of the tolerance: by so much more than allowed an error may come out where values are large."""
 
 _HALVINGS = 10
 """Of the error, in search of the smallest that as few pieces reach."""
@@ -35,7 +38,7 @@ _BEYOND = 0.5
 """Of the range: as far outside of it is looked at whether a curve goes on."""
 
 _CONSTANT = 1e-12
-"""Relative to its size: a curve that rises and falls by less is constant but for rounding."""
+"""Relative to its size and its inputs': a curve that rises and falls by less is constant but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -131,16 +134,18 @@ def fit(curve: Curve, low: float, high: float, tolerance: float, sample: Array |
     if not np.isfinite(values).all():
         raise GraphError(f"is not finite for every input from {low:.6g} to {high:.6g}")
     span = float(np.ptp(values))
-    if span <= _CONSTANT * float(np.abs(values).max()):
+    if span <= _CONSTANT * max(float(np.abs(values).max()), abs(low), abs(high)):
         return Fit(Piecewise(float(values.mean())), span, 0.0)
     below = _goes_on(curve, fine[1::-1], values[1::-1], _BEYOND * (low - high))
     above = _goes_on(curve, fine[-2:], values[-2:], _BEYOND * (high - low))
-    grid, on_grid = fine[::_FINER], values[::_FINER]
-    places, heights = _smallest_error(grid, on_grid, (1 - _ROOM) * tolerance * span, (not below, not above))
-    if sample is not None:
-        heights = _nearest(curve, sample, places, heights, fine, values, tolerance * span)
-    lines = _lead_away(places, heights, below, above)
-    error = float(np.abs(lines(fine) - values).max())
+    largest = tolerance * span
+    for share in _SHARES:
+        bends = _smallest_error(fine[::_FINER], values[::_FINER], share * largest, (not below, not above))
+        places, heights = bends if sample is None else _nearest(curve, sample, *bends, fine, values, largest)
+        lines = _lead_away(places, heights, below, above)
+        error = float(np.abs(lines(fine) - values).max())
+        if error <= (1 + _ROUNDING) * largest:
+            break
     return Fit(lines, error, error / span)
 
 
@@ -240,7 +245,7 @@ def _leading(true: Array) -> int:
 
 def _nearest(
     curve: Curve, sample: Array, places: Array, heights: Array, x: Array, y: Array, largest: float
-) -> Array:
+) -> Bends:
     """Move bends up or down towards the least mean square error, as far as the largest error on a grid allows."""
     # Level pieces stay so: both of their ends are one unknown.
     unknown = np.cumsum(np.diff(heights, prepend=heights[0]) != 0)
@@ -258,9 +263,7 @@ def _nearest(
     room = np.maximum(largest - np.sign(change) * error, 0)
     with np.errstate(over="ignore"):
         shares = room[change != 0] / np.abs(change[change != 0])
-    # A hair less than allowed, since sums are rounded.
-    found: Array = heights + moved * (1 - 1e-9) * shares.min(initial=1.0)
-    return found
+    return places, heights + moved * (1 - _ROUNDING) * shares.min(initial=1.0)
 
 
 def _lead_away(places: Array, heights: Array, below: bool, above: bool) -> Piecewise:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, run
+from neurocompile.ir.layers import Conv, Linear
 from neurocompile.passes.base import Pass
 from neurocompile.passes.drop_identities import DropIdentities
 from neurocompile.passes.fold_affine import FoldAffine
@@ -16,6 +18,9 @@ from neurocompile.passes.merge_moves import MergeMoves
 
 SIMPLIFY: tuple[Pass, ...] = (DropIdentities(), MergeMoves(), HoistPools(), FoldAffine())
 """What every network goes through before its thresholds are chosen."""
+
+_MOST_MULTIPLICATIONS = 1 << 33
+"""For each check, as far as one image allows: some seconds."""
 
 _TOLERANCE = 1e-8
 """Relative to the largest output: reals are float64, and exact passes only change the order of operations."""
@@ -34,13 +39,14 @@ def apply(passes: Sequence[Pass], graph: Graph, probe: Array) -> Graph:
     graph
         Of layers.
     probe
-        A few images ``(B, *shape)``.
+        A few images ``(B, *shape)``; of these large networks are checked on fewer.
 
     Raises
     ------
     GraphError
         Naming the pass whose result differs: a defect of the compiler, not of the model.
     """
+    probe = probe[: max(1, _MOST_MULTIPLICATIONS // max(1, _multiplications(graph)))]
     expected = _outputs(graph, probe)
     for step in passes:
         before, graph = graph, step(graph)
@@ -55,6 +61,12 @@ def apply(passes: Sequence[Pass], graph: Graph, probe: Array) -> Graph:
                     remedy="please report this with the model",
                 )
     return graph
+
+
+def _multiplications(graph: Graph) -> int:
+    """Count what one image takes."""
+    layers = ((node.op, graph.types[node.name].shape) for node in graph.nodes)
+    return sum(op.weight.size * math.prod(shape[1:]) for op, shape in layers if isinstance(op, Conv | Linear))
 
 
 def _outputs(graph: Graph, probe: Array) -> list[Array]:

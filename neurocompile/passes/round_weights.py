@@ -117,5 +117,6 @@ def _too_large(node: Node, largest: float) -> GraphError:
 
 
 def _round(values: Array, bits: int) -> Array:
-    rounded: Array = np.ldexp(np.rint(np.ldexp(values, bits)), -bits)
-    return rounded
+    rounded: Array = np.ldexp(values, bits)
+    np.rint(rounded, out=rounded)
+    return np.ldexp(rounded, -bits, out=rounded)

@@ -209,25 +209,31 @@ def _wires_merged(way: Way) -> Way:
 
 
 def _wires_folded(way: Way) -> Way:
-    """Put wires before weights into these, where whole channels are wired and it takes no more weights."""
+    """Put wires before weights into these, where whole channels are wired and it takes no more weights.
+
+    Elsewhere the weights of channels that are silent become 0: these must not take up the range of the others.
+    """
     *before, last = way.steps
     if not before or not isinstance(before[-1].op, WireSynapses):
         return way
-    source = way.shape(len(before) - 1)
+    index, source = before[-1].op.index, way.shape(len(before) - 1)
     op = last.op
-    if math.prod(source) > before[-1].op.index.size:
-        return way
-    if isinstance(op, LinearSynapses):
-        weight = wire_inputs(op.weight, before[-1].op.index, math.prod(source))
-        flat = () if len(source) == 1 else (replace(before[-1], op=ReshapeSynapses((math.prod(source),))),)
-        steps = tuple(replace(step, shape=(math.prod(source),)) for step in flat)
-        return replace(way, steps=(*before[:-1], *steps, replace(last, op=replace(op, weight=weight))))
-    assert isinstance(op, ConvSynapses)
-    channels = _channels(before[-1].op.index, source)
-    wired = None if channels is None else _wired_inputs(op.weight, channels, source[0], op.groups)
+    assert isinstance(op, ConvSynapses | LinearSynapses)
+    groups = op.groups if isinstance(op, ConvSynapses) else 1
+    wired = None
+    if math.prod(source) <= index.size:
+        if isinstance(op, LinearSynapses):
+            source = (math.prod(source),)
+        channels = _channels(index, source)
+        wired = None if channels is None else _wired_inputs(op.weight, channels, source[0], groups)
     if wired is None:
-        return way
-    return replace(way, steps=(*before[:-1], replace(last, op=replace(op, weight=wired))))
+        heard = index.reshape(len(index), -1).max(axis=1) >= 0
+        weight = scale_inputs(op.weight, heard.astype(np.float64), groups)
+        return replace(way, steps=(*before, replace(last, op=replace(op, weight=weight))))
+    folded = replace(way, steps=tuple(before[:-1]))
+    if source != folded.shape(len(folded.steps)):
+        folded = _extended(folded, before[-1].name, ReshapeSynapses(source))
+    return replace(folded, steps=(*folded.steps, replace(last, op=replace(op, weight=wired))))
 
 
 def _wired_inputs(weight: Array, channels: Array, inputs: int, groups: int) -> Array | None:

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import chain
 
+from neurocompile import ir
 from neurocompile.calibration import ceilings
 from neurocompile.calibration.ceilings import Calibration, Granularity
-from neurocompile.ir import Array
+from neurocompile.ir import Array, Graph
 from neurocompile.ir.layers import Linear, ReLU, Reshape
 
 IMAGES = chain((3, 4, 5), ReLU())
@@ -19,7 +20,7 @@ def expected(x: Array, percentile: float, granularity: Granularity) -> Array:
     """The percentile of a ReLU's values, over all of them at once."""
     values = np.maximum(x, 0)
     axes = (0, 2, 3) if granularity == "channel" else (0, 1, 2, 3)
-    return np.percentile(values, percentile, axis=axes, method="inverted_cdf").reshape(-1)
+    return np.percentile(values, percentile, axis=axes, method="inverted_cdf").reshape(-1, 1, 1)
 
 
 @pytest.mark.parametrize("granularity", ["channel", "layer"])
@@ -46,8 +47,53 @@ def test_share_of_values_at_or_below_the_ceiling(images: int, percentile: float)
 @pytest.mark.parametrize("chunk", [1, 7, 130, 1000])
 def test_does_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     whole = Calibration().ceilings(IMAGES, X)["relu1"]
-    monkeypatch.setattr(ceilings, "_CHUNK", chunk)
+    monkeypatch.setattr(ceilings, "_MOST_IMAGES", chunk)
     np.testing.assert_array_equal(Calibration().ceilings(IMAGES, X)["relu1"], whole)
+
+
+def test_large_images_come_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Calibration().ceilings(IMAGES, X)["relu1"]
+    seen: list[int] = []
+
+    def run(graph: Graph, feeds: dict[str, Array], keep: list[str]) -> dict[str, Array]:
+        seen.append(len(feeds["x"]))
+        return ir.run(graph, feeds, keep)
+
+    monkeypatch.setattr(ceilings, "run", run)
+    monkeypatch.setattr(ceilings, "_MOST_VALUES", 100)
+    np.testing.assert_array_equal(Calibration().ceilings(IMAGES, X)["relu1"], whole)
+    assert set(seen) == {1}
+
+
+@pytest.mark.parametrize(
+    ("own", "expected"),
+    [
+        pytest.param(np.array(2.5), [2, 2.5, 2.5], id="one"),
+        pytest.param(np.array([3.0, 0.5, 2.0]).reshape(3, 1, 1), [2, 0.5, 2], id="for each channel"),
+    ],
+)
+def test_none_is_above_the_own_ceiling_of_a_relu(own: Array, expected: list[float]) -> None:
+    """Each channel for itself: a low ceiling of one may not clip the others."""
+    x = np.array([2.0, 4.0, 8.0]).reshape(1, 3, 1, 1)
+    found = Calibration("max").ceilings(chain((3, 1, 1), ReLU(own)), x)["relu1"]
+    assert found.reshape(-1).tolist() == expected
+
+
+def test_own_ceilings_of_places() -> None:
+    own = np.array([[[1.0, 3.0]]])
+    found = Calibration("max").ceilings(chain((1, 1, 2), ReLU(own)), np.full((1, 1, 1, 2), 2.0))["relu1"]
+    assert found.tolist() == [[[1, 2]]]
+
+
+def test_own_ceilings_of_channels_where_the_layer_has_one_threshold() -> None:
+    graph = chain((2,), ReLU(np.array([0.5, 9.0])))
+    found = Calibration("max", granularity="layer").ceilings(graph, np.array([[2.0, 4.0]]))["relu1"]
+    assert found.tolist() == [0.5, 4]
+
+
+def test_image_of_one_value_has_one_ceiling() -> None:
+    found = Calibration("max").ceilings(chain((), ReLU()), np.array([1.0, 3.0]))["relu1"]
+    assert found.tolist() == [3]
 
 
 def test_channels_of_a_vector_are_its_features() -> None:

@@ -173,7 +173,6 @@ def test_the_name_does_not_choose_the_format(tmp_path: Path, name: str) -> None:
         (tensor(dims=(1,), raw_data=bytes(4), float_data=[1]), "has its values in several parts"),
         (tensor(dims=(2000,), raw_data=bytes(8000), int32_data=[1]), "has its values in several parts"),
         (tensor(dims=(1,), raw_data=bytes(4), segment=TensorProto.Segment()), "has its values in several parts"),
-        (tensor(TensorProto.STRING, (1,), string_data=[b"text"]), "holds text"),
         (tensor(TensorProto.UNDEFINED, (1,), raw_data=b"1"), "has the unknown type 0"),
         (tensor(99, (1,), raw_data=b"1"), "has the unknown type 99"),
         (tensor(dims=(1,), data_location=TensorProto.EXTERNAL, raw_data=b"1234"), "has its values twice"),
@@ -184,6 +183,12 @@ def test_contents_that_do_not_fit(tmp_path: Path, stored: TensorProto, problem: 
     message = refused(holding(stored), tmp_path)
     assert f"node 'w' (initializer): {problem}" in message
     assert "remedy: " in message
+
+
+def test_texts_are_left_out(tmp_path: Path) -> None:
+    """Such as the names of classes: nothing is computed with them."""
+    proto = holding(tensor(TensorProto.STRING, (1,), string_data=[b"ant"]), tensor(name="b", float_data=[1]))
+    assert set(OnnxFile.read(saved(proto, tmp_path)).weights) == {"b"}
 
 
 def test_all_broken_weights_at_once(tmp_path: Path) -> None:

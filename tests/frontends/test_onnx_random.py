@@ -21,6 +21,8 @@ OPERATORS = [
     "AveragePool",
     "BatchNormalization",
     "Cast",
+    "Clip",
+    "Concat",
     "Conv",
     "Div",
     "Dropout",
@@ -37,6 +39,8 @@ OPERATORS = [
     "Shape",
     "Squeeze",
     "Sub",
+    "Transpose",
+    "Unsqueeze",
 ]
 
 
@@ -123,6 +127,14 @@ class ModelBuilder:
                 inputs += [self.integers(axes)]
         elif op == "Squeeze":
             inputs += [self.integers(self.some([2, 3], [0], [-1], [-2, 3]))]
+        elif op == "Unsqueeze":
+            inputs += [self.integers(self.some([1], [2, 3], [0], [-1]))]
+        elif op == "Transpose":
+            attributes = {"perm": self.some([0, 2, 3, 1], [0, 3, 1, 2], [1, 0], [0, 2, 1], [0, 1], [1, 0, 2, 3])}
+        elif op == "Concat":
+            inputs, attributes = self.some([source, other], [source, source]), {"axis": self.some(0, 1, -1, 2)}
+        elif op == "Clip":
+            inputs += self.some([], [self.constant()], ["", self.constant()])
         elif op == "Cast":
             attributes = {"to": self.some(TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.INT32)}
         elif op == "Shape":

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -60,6 +61,14 @@ CASES: list[tuple[str, dict[str, Array], dict[str, Any], tuple[int | None, ...],
     ("BatchNormalization", NORM, {"spatial": 0}, IMAGE, 8, "has statistics for each place"),
     ("MaxPool", {}, {"kernel_shape": [2]}, IMAGE, 18, "takes (channels, *space) with 1 axes of space"),
     ("MaxPool", {}, {"kernel_shape": [1, 1]}, VECTOR, 18, "with 2 axes of space, not [5]"),
+    (
+        "MaxPool",
+        {},
+        {"kernel_shape": [2, 2], "dilations": [1, 2], "auto_pad": "SAME_UPPER"},
+        IMAGE,
+        18,
+        "by auto_pad, which runtimes do differently",
+    ),
     ("AveragePool", {}, {"kernel_shape": [2, 2], "pads": [2, 0, 0, 0]}, IMAGE, 18, "with nothing inside"),
     ("GlobalAveragePool", {}, {}, VECTOR, 18, "takes (channels, *space), not [5]"),
     ("ReduceMean", {}, {"axes": [0, 1]}, IMAGE, 17, "works across the images of the batch"),
@@ -114,6 +123,7 @@ CASES: list[tuple[str, dict[str, Array], dict[str, Any], tuple[int | None, ...],
     ("Concat", {"c": ones(1, 2, 6, 5)}, {"axis": 0}, (1, 2, 6, 5), 18, "works across the images"),
     ("Dropout", {"r": np.float32(0.5), "t": np.array(True)}, {}, IMAGE, 18, "is in training mode"),
     ("Cast", {}, {"to": TensorProto.INT32}, IMAGE, 18, "casts to another type than float"),
+    ("CastLike", {"like": np.zeros(1, ml_dtypes.float8_e5m2)}, {}, VECTOR, 19, "casts to another type than float"),
     ("ArgMax", {}, {"axis": 1, "select_last_index": 1}, IMAGE, 18, "takes the last of equal values"),
     ("ArgMax", {}, {}, IMAGE, 18, "works across the images of the batch"),
     ("LRN", {}, {"size": 3}, IMAGE, 18, "a power of its neighbours' squares"),
@@ -154,6 +164,7 @@ def two_inputs(op: str, **attributes: Any) -> list[onnx.NodeProto]:
         (two_inputs("Gather"), "input 1 is computed while the network runs"),
         ([node("Greater", ["x", "x"], "g"), node("Where", ["g", "x", "s"], "y")], "compares computed values"),
         ([node("Greater", ["x", "c"], "g"), node("Where", ["g", "x", "s"], "y")], "input 1 has 25 values"),
+        ([node("Cast", ["x"], "i", to=TensorProto.FLOAT8E5M2)], "casts to another type than float"),
         ([node("Pow", ["s", "x"], "y")], "raises to a computed power"),
         ([node("Max", ["x", "x", "x"], "y")], "compares 3 operands"),
         ([node("Flatten", ["x"], "f", axis=1), node("Softmax", ["f"], "y", axis=0)], "works across the images"),
@@ -392,3 +403,10 @@ def test_nothing_is_told_of_what_has_no_known_shape(tmp_path: Path, size: int) -
     error = refusal(model(nodes, IMAGE, {"k": integers(size)}), tmp_path)
     assert {i.op for i in error.issues} <= {"TopK", "NonZero"}
     assert error.issues[0].op == "TopK"
+
+
+@pytest.mark.parametrize("inputs", [["x", ""], ["", "x", "x"]])
+def test_inputs_without_a_name(tmp_path: Path, inputs: list[str]) -> None:
+    """ONNX Runtime crashes on them, also where nothing needs the node."""
+    proto = model([node("Relu", ["x"], "y"), helper.make_node("Mean", inputs, ["z"], "n")], VECTOR, outputs=["y"])
+    assert "node 'n' (Mean) has an input without a name" in str(refusal(proto, tmp_path))

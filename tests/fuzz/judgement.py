@@ -32,6 +32,9 @@ _TOLERANCES = {"float16": 3e-2}
 _TOLERANCE = 1e-3
 """Relative to the largest output."""
 
+_LEAST = 1e-12
+"""Outputs that are 0 but for rounding are equal."""
+
 
 @dataclass(frozen=True)
 class Judgement:
@@ -113,4 +116,8 @@ def _difference(expected: Array, found: Array, tolerance: float) -> str:
         return ""
     expected, found = expected[finite].astype(np.float64), found[finite]
     error, largest = float(np.abs(expected - found).max()), float(np.abs(expected).max())
-    return "" if error <= tolerance * largest else f"differs by {error:.3g}; the largest output is {largest:.3g}"
+    return (
+        ""
+        if error <= max(tolerance * largest, _LEAST)
+        else f"differs by {error:.3g}; the largest output is {largest:.3g}"
+    )

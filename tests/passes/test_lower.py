@@ -6,19 +6,36 @@ from hypothesis import assume, given
 from strategies import balanced, chain, estimate, images, layer_graphs, lowered, outputs
 
 from neurocompile.errors import GraphError
-from neurocompile.ir import Graph, Node
-from neurocompile.ir.layers import Add, Affine, AvgPool, BatchNorm, Conv, Input, Linear, MaxPool, ReLU, Reshape
+from neurocompile.ir import Graph, Node, Op, run
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    AvgPool,
+    BatchNorm,
+    Concat,
+    Conv,
+    Function,
+    Input,
+    Linear,
+    MaxPool,
+    Rearrange,
+    ReLU,
+    Reshape,
+    Softmax,
+    per_channel,
+)
 from neurocompile.ir.processes import (
     ConvSynapses,
     CurrentSum,
     Decoder,
     Encoder,
-    ReshapeSynapses,
     IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
+    ReshapeSynapses,
     ScaleSynapses,
     SpikeMaxPool,
+    WireSynapses,
 )
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.passes.lower import Lower
@@ -104,13 +121,15 @@ def test_division_of_a_mean_goes_into_the_weights_before() -> None:
 
 @pytest.mark.parametrize("behind", [Linear(np.ones((1, 8)), np.zeros(1)), Affine(np.array([3.0]), np.zeros(1))])
 def test_scale_of_channels_before_flatten(behind: Linear | Affine) -> None:
-    graph = chain((2, 2, 2), Affine(np.array([1.0, 2.0]).reshape(2, 1, 1), np.ones((2, 1, 1))), Reshape((8,)), behind)
+    channels = Affine(per_channel(np.array([1.0, 2.0]), 3), np.ones(1))
+    graph = chain((2, 2, 2), channels, Reshape((8,)), behind)
     x = np.arange(8.0).reshape(1, 2, 2, 2)
     np.testing.assert_allclose(estimate(LOWER(graph), x, 1), outputs(graph, x)[0])
 
 
 def test_scale_of_features_stays_behind_flatten() -> None:
-    graph = chain((2, 1, 1), Affine(np.ones((2, 1, 1)), np.ones(1)), Reshape((2,)), Affine(np.array([3.0, 4.0]), np.zeros(2)))
+    features = Affine(np.array([3.0, 4.0]), np.zeros(2))
+    graph = chain((2, 1, 1), Affine(np.ones((2, 1, 1)), np.ones(1)), Reshape((2,)), features)
     x = np.array([1.0, 2.0]).reshape(1, 2, 1, 1)
     np.testing.assert_allclose(estimate(LOWER(graph), x, 1), [[6.0, 12.0]])
 
@@ -225,3 +244,226 @@ def test_names_of_the_model_may_look_like_those_that_lowering_makes() -> None:
     )
     lowered = Lower(Encoder((2,)))(graph)
     assert {type(lowered[name].op) for name in ("relu", "relu.current")} == {IntegrateAndFire}
+
+
+RNG = np.random.default_rng(0)
+
+
+def conv(outputs: int, inputs: int, size: int = 1, groups: int = 1, bias: float = 0.0) -> Conv:
+    weight = RNG.normal(size=(outputs, inputs // groups, size, size))
+    return Conv(weight, np.full(outputs, bias), padding=(size // 2,) * 4, groups=groups)
+
+
+def two_branches(*behind: Node, bias: float = 0.0) -> Graph:
+    """Neurons a of 2 channels and b of 3, joined, and layers that read them."""
+    nodes = [
+        Node("x", Input((2, 4, 4))),
+        Node("a", ReLU(), ("x",)),
+        Node("c", conv(3, 2), ("x",)),
+        Node("b", ReLU(), ("c",)),
+        Node("b.shifted", Affine(np.ones(1), np.full(1, bias)), ("b",)),
+        Node("join", Concat(), ("a", "b.shifted")),
+    ]
+    return Graph.of([*nodes, *behind], [behind[-1].name])
+
+
+def assert_same_without_neurons_behind(graph: Graph, lowered: Graph) -> None:
+    """Compare what the decoder reads in one step with the layers' output for the same spikes as values."""
+    x = np.random.default_rng(1).integers(0, 2, (4, 2, 4, 4)).astype(float)
+    (last,) = graph.outputs
+    names = [node.name for node in graph.nodes if isinstance(node.op, ReLU)]
+    spikes = run(lowered, {"x": x[None]}, keep=[*names, *lowered.outputs])
+    behind = [node for node in graph.nodes if node.name not in names]
+    entries = [Node(name, Input(graph.types[name].shape)) for name in names]
+    expected = run(Graph.of([*behind, *entries], [last]), {"x": x} | {n: spikes[n][0] for n in names})[last]
+    np.testing.assert_allclose(spikes[lowered.outputs[0]][0], expected, atol=1e-12)
+
+
+def test_branches_of_a_concat_each_take_their_own_part_of_the_weights() -> None:
+    graph = two_branches(Node("conv", conv(4, 5, 3), ("join",)))
+    found = LOWER(graph)
+    weight = graph["conv"].op.weight
+    np.testing.assert_array_equal(found["conv"].op.weight, weight[:, :2])
+    np.testing.assert_array_equal(found["conv.to.decoder"].op.weight, weight[:, 2:])
+    assert WireSynapses not in kinds(found)
+    assert_same_without_neurons_behind(graph, found)
+
+
+def test_biases_of_branches_meet_padding() -> None:
+    graph = two_branches(Node("conv", conv(4, 5, 3, bias=0.5), ("join",)), bias=2.0)
+    assert_same_without_neurons_behind(graph, LOWER(graph))
+
+
+def test_flattened_branches_take_their_own_part_of_a_linear_layer() -> None:
+    linear = Linear(RNG.normal(size=(3, 80)), np.zeros(3))
+    graph = two_branches(Node("flat", Reshape((80,)), ("join",)), Node("fc", linear, ("flat",)))
+    found = LOWER(graph)
+    assert [node.op.weight.shape for node in found.nodes if isinstance(node.op, LinearSynapses)] == [
+        (3, 32),
+        (3, 48),
+    ]
+    assert_same_without_neurons_behind(graph, found)
+
+
+def test_pool_between_a_concat_and_its_weights_adds_up_each_branch_alone() -> None:
+    graph = two_branches(
+        Node("pool", AvgPool((2, 2), (2, 1), (1, 0, 0, 1)), ("join",)), Node("conv", conv(4, 5), ("pool",))
+    )
+    found = LOWER(graph)
+    assert [found.types[n.name].shape[0] for n in found.nodes if isinstance(n.op, PoolSynapses)] == [2, 3]
+    assert WireSynapses not in kinds(found)
+    assert_same_without_neurons_behind(graph, found)
+
+
+def test_joined_neurons_get_wires_behind_the_weights_of_each_branch() -> None:
+    """A scale of all channels goes into the weights of each branch, for its own channels."""
+    scaled = Node("scaled", Affine(per_channel(np.arange(1.0, 6.0), 3), np.ones(1)), ("join",))
+    graph = two_branches(scaled)
+    found = LOWER(graph)
+    scales = [node.op.weight.reshape(-1).tolist() for node in found.nodes if isinstance(node.op, ScaleSynapses)]
+    assert sorted(scales, key=len) == [[1.0], [1.0, 2.0], [3.0, 4.0, 5.0]]
+    assert_same_without_neurons_behind(graph, found)
+
+
+def channels(*order: int) -> Rearrange:
+    """Wire whole channels of an image of 4 x 4; -1 for zeros."""
+    first = per_channel(np.array(order), 3)
+    return Rearrange(np.where(first >= 0, 16 * first + np.arange(16).reshape(4, 4), -1))
+
+
+@pytest.mark.parametrize(
+    ("order", "groups", "folds"),
+    [
+        pytest.param((4, 0, 3, 1, 2), 1, True, id="permuted"),
+        pytest.param((0, 1, 1, 2, 3, 4), 1, True, id="repeated"),
+        pytest.param((0, -1, 1, 2, -1, 3, 4), 1, True, id="embedded"),
+        pytest.param((1, 3), 1, False, id="selected: would take more weights"),
+        pytest.param((1, 0, 3, 2), 2, False, id="some of them, in groups"),
+    ],
+)
+def test_wires_of_whole_channels_go_into_the_weights_behind(
+    order: tuple[int, ...], groups: int, folds: bool
+) -> None:
+    graph = chain((5, 4, 4), ReLU(), channels(*order), conv(2 * groups, len(order), 3, groups))
+    found = LOWER(graph)
+    assert (WireSynapses not in kinds(found)) == folds
+    assert_long_run(graph, found, RNG.normal(size=(3, 5, 4, 4)))
+
+
+def assert_long_run(graph: Graph, found: Graph, x: np.ndarray, steps: int = 400) -> None:
+    """Compare with the layers whose ReLUs are clipped as neurons are."""
+    clipped = Graph.of(
+        [Node(n.name, ReLU(np.array(1.0)) if isinstance(n.op, ReLU) else n.op, n.inputs) for n in graph.nodes],
+        graph.outputs,
+    )
+    expected = outputs(clipped, x)[0]
+    assert np.abs(estimate(found, x, steps) - expected).max() <= 10 * (1 + np.abs(expected).max()) / steps
+
+
+@pytest.mark.parametrize(
+    ("order", "folds"),
+    [((1, 0, 3, 2), True), ((0, -1, 3, 3), True), ((2, 1, 0, 3), False)],
+    ids=["within groups", "silent and repeated", "across groups"],
+)
+def test_wires_before_a_convolution_in_groups(order: tuple[int, ...], folds: bool) -> None:
+    graph = chain((4, 4, 4), ReLU(), channels(*order), conv(4, 4, 3, groups=2))
+    found = LOWER(graph)
+    assert (WireSynapses not in kinds(found)) == folds
+    assert_long_run(graph, found, RNG.normal(size=(3, 4, 4, 4)))
+
+
+def test_weights_of_silent_channels_are_0() -> None:
+    """They would take up the range of the others when these become integers."""
+    graph = two_branches(Node("conv", conv(5, 5, groups=5), ("join",)))
+    found = LOWER(graph)
+    for name, own in (("conv", [0, 1]), ("conv.to.decoder", [2, 3, 4])):
+        assert np.flatnonzero(found[name].op.weight).tolist() == own
+    assert_same_without_neurons_behind(graph, found)
+
+
+def test_features_that_are_read_twice_add_their_weights() -> None:
+    graph = LOWER(
+        chain((2,), ReLU(), Rearrange(np.array([1, 0, 1, -1])), Linear(np.array([[1.0, 2, 4, 8]]), np.zeros(1)))
+    )
+    assert graph["linear3"].op.weight.tolist() == [[2, 5]]
+    assert WireSynapses not in kinds(graph)
+
+
+def test_branch_that_is_cut_off_takes_no_synapses() -> None:
+    graph = two_branches(Node("first", channels(1, 0), ("join",)), Node("conv", conv(2, 2), ("first",)))
+    found = LOWER(graph)
+    assert CurrentSum not in kinds(found)
+    assert "b" not in found
+    assert_long_run(graph, found, RNG.normal(size=(3, 2, 4, 4)))
+
+
+def test_pool_of_branches_takes_their_spikes_as_they_are() -> None:
+    found = LOWER(
+        two_branches(Node("pool", MaxPool((2, 2), (1, 1)), ("join",)), Node("conv", conv(2, 5), ("pool",)))
+    )
+    assert {type(found[name].op) for name in found["pool.current"].inputs} == {WireSynapses}
+
+
+def test_pool_of_spikes_and_of_what_is_worth_something_else_takes_currents() -> None:
+    """The spikes of a pool of currents are not worth 1 in integers."""
+    nodes = [
+        Node("x", Input((2, 4, 4))),
+        Node("a", ReLU(), ("x",)),
+        Node("graded", MaxPool((1, 1)), ("x",)),
+        Node("join", Concat(), ("a", "graded")),
+        Node("pool", MaxPool((2, 2)), ("join",)),
+    ]
+    found = LOWER(Graph.of(nodes, ["pool"]))
+    assert [found[found[name].inputs[0]].op for name in found["pool.current"].inputs] == 2 * [
+        ScaleSynapses(np.ones(1))
+    ]
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (2, 3, 4), (2, 3, 2, 3)], ids=len)
+def test_scales_of_places_reach_every_place(shape: tuple[int, ...]) -> None:
+    scale, shift = RNG.normal(size=shape), RNG.normal(size=shape[-1:])
+    graph = chain(shape, Affine(scale, shift), Reshape((int(np.prod(shape)),)))
+    x = RNG.normal(size=(2, *shape))
+    np.testing.assert_allclose(estimate(LOWER(graph), x, 1), outputs(graph, x)[0])
+
+
+def test_image_of_one_value() -> None:
+    graph = chain((), ReLU(), Affine(np.array(2.0), np.array(0.25)), ReLU())
+    x = np.array([0.125, 0.25])
+    np.testing.assert_allclose(estimate(LOWER(graph), x, 64), [0.5, 0.75], atol=1 / 64)
+
+
+def test_weights_become_double_precision_and_are_not_copied_where_they_are() -> None:
+    weight = np.ones((1, 1, 1, 1))
+    weight.setflags(write=False)
+    layers = (ReLU(), Conv(weight, np.zeros(1)), ReLU(), Conv(weight.astype(np.float32), np.zeros(1, np.float32)))
+    graph = LOWER(chain((1, 2, 2), *layers))
+    assert graph["conv2"].op.weight is weight
+    assert graph["conv4"].op.weight.dtype == np.float64
+
+
+def test_readout_goes_to_the_decoder() -> None:
+    graph = Lower(Encoder(()), readout="softmax")(chain((2,), ReLU()))
+    assert graph["decoder"].op.readout == "softmax"
+
+
+def test_layers_at_rest_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A convolution of zeros gives its bias: large networks would take as long as for an image."""
+    monkeypatch.setattr(Conv, "run", lambda *_: pytest.fail("computed"))
+    monkeypatch.setattr(Linear, "run", lambda *_: pytest.fail("computed"))
+    layers = (conv(2, 1, 3, bias=0.5), ReLU(), Reshape((18,)), Linear(np.ones((1, 18)), np.ones(1)))
+    assert LOWER(chain((1, 3, 3), *layers))["decoder"].op.bias.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("op", "problem"),
+    [
+        (ReLU(np.array(0.5)), "has a ceiling below the threshold"),
+        (Function("sigmoid"), "has no spiking form"),
+        (Softmax(), "has no spiking form"),
+    ],
+)
+def test_names_what_it_is_not_given_by_the_passes_before(op: Op, problem: str) -> None:
+    with pytest.raises(GraphError, match=problem) as caught:
+        LOWER(chain((2,), op, op))
+    assert [issue.node for issue in caught.value.issues] == [f"{type(op).__name__.lower()}{i}" for i in (1, 2)]

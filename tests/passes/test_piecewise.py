@@ -42,9 +42,11 @@ def test_the_error_is_the_one_stated_and_within_the_tolerance(
     f, limits = chosen
     found = fit(f, *limits, tolerance)
     x = between(*limits)
-    rounding = 1e-12 * np.abs(f(x)).max()
-    assert np.abs(found.lines(x) - f(x)).max() <= found.error + 1e-2 * tolerance * np.ptp(f(x)) + rounding
-    assert found.error <= tolerance * np.ptp(f(x)) + rounding
+    rounding = 1e-12 * max(1, np.abs(x).max(), np.abs(f(x)).max())
+    # Both look at single places, between which a curve may have a bend.
+    between_places = np.abs(np.diff(f(x))).max()
+    assert np.abs(found.lines(x) - f(x)).max() <= found.error + between_places + rounding
+    assert found.error <= tolerance * np.ptp(f(x)) * (1 + 1e-5) + rounding
 
 
 @given(chosen=fits(), seed=st.integers(0, 99))
@@ -61,7 +63,7 @@ def test_a_sample_brings_the_error_down_where_its_values_are(
         return float(np.mean(errors**2) + 0.01 * np.mean(everywhere**2))
 
     values = f(between(*limits))
-    assert found.error <= 0.01 * np.ptp(values) + 1e-12 * np.abs(values).max()
+    assert found.error <= 0.01 * np.ptp(values) * (1 + 1e-5) + 1e-12 * max(1, np.abs(values).max())
     assert len(found.lines.ramps) <= len(without.lines.ramps)
     assert square_error(found.lines) <= square_error(without.lines) * (1 + 1e-6) + 1e-18 * np.ptp(f(sample)) ** 2
 

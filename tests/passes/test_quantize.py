@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -8,7 +10,7 @@ from strategies import chain, estimate, images, layer_graphs, lowered, outputs
 
 from neurocompile.calibration.ceilings import Granularity
 from neurocompile.errors import GraphError
-from neurocompile.ir import Array, Graph, Node, run
+from neurocompile.ir import Array, Graph, Node, Op, run
 from neurocompile.ir.fixed_point import (
     BIAS_EXPONENT_MAX,
     BIAS_MANTISSA_MAX,
@@ -19,7 +21,19 @@ from neurocompile.ir.fixed_point import (
     WEIGHT_MAX,
     split_bias,
 )
-from neurocompile.ir.layers import Add, AvgPool, Conv, Input, Linear, MaxPool, ReLU, Reshape
+from neurocompile.ir.layers import (
+    Add,
+    Affine,
+    AvgPool,
+    Concat,
+    Conv,
+    Input,
+    Linear,
+    MaxPool,
+    Rearrange,
+    ReLU,
+    Reshape,
+)
 from neurocompile.ir.processes import Encoder, IntegrateAndFire, SpikeMaxPool, Synapses
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.passes.lower import Lower
@@ -225,3 +239,105 @@ def test_constant_encoder_needs_levels() -> None:
     """Without them there are no integers to send: fractions would be cut off."""
     with pytest.raises(GraphError, match=r"'x' \(Encoder\): .*levels"):
         Quantize()(Lower(Encoder(()))(chain((1,), ReLU())))
+
+
+def joined(sizes: Sequence[float], *behind: Op, axis: int = 0) -> Graph:
+    """Convolutions of an image's 2 channels, of such sizes, side by side, and layers behind them."""
+    nodes = [Node("x", Input((2, 4, 4)))]
+    for i, size in enumerate(sizes):
+        weight = size * np.random.default_rng(i).normal(size=(3, 2, 3, 3))
+        nodes.append(Node(f"conv{i}", Conv(weight, np.zeros(3), padding=(1,) * 4), ("x",)))
+    nodes.append(Node("join", Concat(axis), tuple(node.name for node in nodes[1:])))
+    for i, op in enumerate(behind):
+        nodes.append(Node(f"behind{i}", op, (nodes[-1].name,)))
+    return Graph.of(nodes, [nodes[-1].name])
+
+
+def thresholds(graph: Graph, name: str) -> Array:
+    return graph[name].op.v_threshold.reshape(-1) >> CURRENT_SHIFT
+
+
+def test_channels_of_joined_branches_have_units_of_their_own() -> None:
+    graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.01, 0.3], ReLU())))
+    assert len(thresholds(graph, "behind0")) == 6
+    for name in ("conv0", "conv1"):
+        largest = np.abs(graph[name].op.weight.reshape(3, -1).astype(int)).max(axis=1)
+        assert largest.min() >= 50
+
+
+def test_branches_that_lie_side_by_side_do_not_add_up() -> None:
+    """Their currents never meet, so that they need no more room than one, and no coarser units."""
+    lower = Lower(Encoder((), levels=255))
+    one, many = (Quantize()(lower(joined([0.3] * count, ReLU()))) for count in (1, 40))
+    assert thresholds(many, "behind0").min() >= thresholds(one, "behind0").min() / 2
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_branches_that_are_joined_along_space_share_the_units_of_channels(axis: int) -> None:
+    graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.1, 0.3], ReLU(), axis=axis)))
+    assert len(thresholds(graph, "behind0")) == 3
+
+
+def test_channels_that_are_repeated_or_dealt_out_have_one_unit() -> None:
+    repeated = Rearrange(np.arange(48).reshape(3, 4, 4)[[0, 1, 1, 2]])
+    dealt = Rearrange(np.arange(48).reshape(3, 4, 4).transpose(1, 0, 2))
+    for move in (repeated, dealt, Reshape((48,))):
+        graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.1], move, ReLU())))
+        assert len(thresholds(graph, "behind1")) == 1
+
+
+@pytest.mark.parametrize("reads", [Conv(np.ones((2, 6, 1, 1)), np.zeros(2)), AvgPool((2, 2)), MaxPool((2, 2))])
+@pytest.mark.parametrize("sizes", [(0.1, 0.1), (0.01, 1.0)])
+def test_joined_branches_behave_like_the_layers(reads: Op, sizes: tuple[float, ...]) -> None:
+    graph = joined(sizes, ReLU(), reads, ReLU())
+    x = images(graph)
+    expected = outputs(graph, x)[0]
+    found = estimate(Quantize()(real(graph, x)), x, 512)
+    assert np.abs(found - expected).max() < 0.04 * np.abs(expected).max()
+
+
+def test_rounding_is_made_up_for_only_where_wires_lead_a_current() -> None:
+    """A neuron's silent places would drift: over many steps half a unit a step is a spike."""
+    index = np.full((1, 2, 4), -1)
+    index[0, 0] = np.arange(4)
+    layers = chain(
+        (4,), Reshape((1, 1, 4)), Conv(np.full((1, 1, 1, 1), 0.001), np.zeros(1)), Rearrange(index), ReLU()
+    )
+    graph = Quantize()(Lower(Encoder((), levels=255))(layers))
+    assert graph["conv2"].op.weight_exponent < 0
+    bias = np.broadcast_to(graph["relu4"].op.bias, (1, 2, 4))
+    assert (bias[0, 0] != 0).all()
+    assert (bias[0, 1] == 0).all()
+
+
+def test_scales_of_places_are_mantissas_with_a_unit_for_each_channel() -> None:
+    scale = np.array([[0.5, 1.0], [0.02, 0.04]])
+    graph = Quantize()(Lower(Encoder((), levels=1))(chain((2, 2), ReLU(), Affine(scale, np.zeros(1)), ReLU())))
+    weight = graph["affine2"].op.weight
+    np.testing.assert_allclose(weight[:, 0] / weight[:, 1], 0.5, atol=0.01)
+    assert np.all(np.abs(weight[:, 1].astype(int)) >= 64)
+
+
+def test_two_spikes_at_a_place_of_a_pool_count_in_the_bound() -> None:
+    """Where weights follow directly, a bound for one spike would let the sum wrap around."""
+    nodes = [
+        Node("x", Input((1, 2))),
+        *(Node(f"r{i}", ReLU(), ("x",)) for i in range(8)),
+        Node("sum", Add(), tuple(f"r{i}" for i in range(8))),
+        Node("pool", MaxPool((2,)), ("sum",)),
+        Node("large", Affine(np.full(1, 9e4), np.zeros(1)), ("pool",)),
+        Node("out", ReLU(), ("large",)),
+    ]
+    processes = Lower(Encoder((), levels=1))(Graph.of(nodes, ["out"]))
+    assert all(isinstance(processes[n].op, IntegrateAndFire) for n in processes["pool.current"].inputs)
+    with pytest.raises(GraphError, match=f"can bring {CURRENT_MAX} thresholds"):
+        Quantize()(processes)
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (2, 4), (2, 3, 3), (1, 2, 3, 2)], ids=len)
+def test_images_of_any_number_of_axes(shape: tuple[int, ...]) -> None:
+    shift = np.full(shape, 0.25)
+    graph = chain(shape, Affine(np.full(1, 0.5), shift), ReLU(), Affine(np.full(1, -2.0), np.ones(1)))
+    x = images(graph)
+    found = estimate(Quantize()(real(graph, x)), x, 256)
+    np.testing.assert_allclose(found, outputs(graph, x)[0], atol=0.02)

@@ -50,7 +50,7 @@ def image() -> Array:
 
 
 def with_random_weights(name: str, *, lrn: bool = True) -> onnx.ModelProto:
-    """Load a network and draw its weights, all of which are 0.02 in the file.
+    """Load a network and draw its weights: in the file, all but the smallest arrays hold a single number.
 
     Parameters
     ----------
@@ -60,11 +60,11 @@ def with_random_weights(name: str, *, lrn: bool = True) -> onnx.ModelProto:
     model = onnx.load(Path(onnx.backend.test.__file__).parent / "data" / "light" / f"light_{name}.onnx")
     graph = model.graph
     stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    shapes = {name: value.shape for name, value in stored.items() if value.dtype == np.float32}
+    shapes = {key: value.shape for key, value in stored.items() if value.dtype == np.float32}
     shapes |= {n.output[0]: tuple(stored[n.input[0]]) for n in graph.node if n.op_type == "ConstantOfShape"}
     rng, positive = np.random.default_rng(0), set(_positive(graph))
-    weights = {name: _draw(rng, shape, name in positive) for name, shape in shapes.items()}
-    weights |= {name: value for name, value in stored.items() if name not in weights}
+    weights = {key: _draw(rng, shape, key in positive) for key, shape in shapes.items()}
+    weights |= {key: value for key, value in stored.items() if key not in weights}
     nodes = [node for node in graph.node if node.op_type != "ConstantOfShape"]
     if name in SCORES:
         (last,) = (node for node in nodes if node.op_type == "Gemm")
@@ -73,11 +73,10 @@ def with_random_weights(name: str, *, lrn: bool = True) -> onnx.ModelProto:
         if node.op_type == "LRN" and not lrn:
             node.CopyFrom(helper.make_node("Identity", node.input, node.output))
     inputs = [info for info in graph.input if info.name not in stored]
-    for field, kept in ((graph.node, nodes), (graph.input, inputs)):
-        del field[:]
-        field.extend(kept)
-    del graph.initializer[:]
-    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in weights.items())
+    del graph.node[:], graph.input[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.input.extend(inputs)
+    graph.initializer.extend(numpy_helper.from_array(value, key) for key, value in weights.items())
     # Older files have to list their constants among their inputs.
     model.ir_version = 4
     return model
@@ -96,7 +95,8 @@ def _positive(graph: onnx.GraphProto) -> Iterator[str]:
 def _draw(rng: np.random.Generator, shape: tuple[int, ...], positive: bool) -> Array:
     if len(shape) > 1:
         # As large as keeps values at one scale from layer to layer of ReLUs (He et al. 2015).
-        return rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        weights: Array = rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / np.prod(shape[1:])))
+        return weights
     values = rng.uniform(0.5, 1.5, shape) if positive else rng.normal(0, 0.1, shape)
     return values.astype(np.float32)
 
@@ -122,26 +122,28 @@ def run_spikes(network: nc.Network, x: Array) -> Result:
     return compile_for("numpy", network.graph).run(x, steps=STEPS)
 
 
-def measure(name: str, path: Path) -> dict[str, str]:
+def measure(name: str) -> dict[str, str]:
     """Take a network from its file to spikes, and give the cells of its row."""
-    x, times = image(), [time.perf_counter()]
-    model = Model.read(path)
-    times.append(time.perf_counter())
-    off = difference(model, x)
-    times.append(time.perf_counter())
-    network = nc.compile(model, x, nc.Options(steps=STEPS))
-    times.append(time.perf_counter())
-    result = run_spikes(network, x)
-    times.append(time.perf_counter())
+    x = image()
+    with saved(name, lrn=False) as path:
+        times = [time.perf_counter()]
+        model = Model.read(path)
+        times.append(time.perf_counter())
+        off = difference(model, x)
+        times.append(time.perf_counter())
+        network = nc.compile(model, x, nc.Options(steps=STEPS))
+        times.append(time.perf_counter())
+        result = run_spikes(network, x)
+        times.append(time.perf_counter())
     read, compared, compiled, ran = np.diff(times)
     # Linux counts in kilobytes, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     return {
         "network": f"{name} without LRN" if name in WITH_LRN else name,
         "layers": str(len(model.graph.nodes)),
-        "off": f"{off:.0e}",
+        "off ONNX Runtime": f"{off:.0e}",
         "neurons": f"{sum(network.neurons.values()):,}",
-        "spikes": f"{sum(activity.events for activity in result.activity.values()):,}",
+        "events": f"{sum(activity.events for activity in result.activity.values()):,}",
         "read, s": f"{read:.1f}",
         "compared, s": f"{compared:.1f}",
         "compiled, s": f"{compiled:.1f}",
@@ -151,12 +153,12 @@ def measure(name: str, path: Path) -> dict[str, str]:
 
 
 def main() -> None:
-    for i, name in enumerate(NAMES):
+    for name in NAMES:
         # A process of its own measures this network's peak alone.
-        with saved(name, lrn=False) as path, multiprocessing.get_context("spawn").Pool(1) as pool:
-            row = pool.apply(measure, (name, path))
-        if i == 0:
-            print(f"| {' | '.join(row)} |\n|---{'|---:' * (len(row) - 1)}|")
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            row = pool.apply(measure, (name,))
+        if name == NAMES[0]:
+            print(f"| {' | '.join(row)} |\n|---|{'---:|' * (len(row) - 1)}")
         print(f"| {' | '.join(row.values())} |", flush=True)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 from cases import KINDS, load
-from verdicts import Verdict, judge, supported
+from verdicts import Outcome, Verdict, judge, supported
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "proof.md"
 
@@ -82,7 +82,7 @@ def reasons_table() -> list[str]:
     return table(["it", "cases"], [[reason, str(count)] for reason, count in in_order(reasons)])
 
 
-COUNTED = ("right", "refused", "wrong", "error", "not applicable")
+COUNTED: tuple[Outcome, ...] = ("right", "refused", "wrong", "error", "not applicable")
 
 
 def counts(judged: Iterable[Verdict]) -> list[str]:

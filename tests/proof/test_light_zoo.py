@@ -17,7 +17,7 @@ QUICK = ("squeezenet", "shufflenet", "resnet50")
 @pytest.mark.parametrize("name", NAMES)
 def test_layers_equal_onnxruntime(name: str) -> None:
     with saved(name, lrn=False) as path:
-        assert difference(Model.read(path), image()) < 1e-4
+        assert difference(Model.read(path), image()) < 1e-5
 
 
 @pytest.mark.parametrize("name", WITH_LRN)

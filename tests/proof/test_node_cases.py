@@ -8,7 +8,9 @@ import pytest
 from cases import KINDS, Case, load
 from verdicts import judge, supported
 
-COMPARED = "is converted where a Where follows; the cases compare two inputs, or a Where's with another's values"
+COMPARED = (
+    "is converted where a Where chooses by it; onnx's cases compare inputs with each other, or hold attention"
+)
 
 WITHOUT_CASE = {
     "Greater": COMPARED,

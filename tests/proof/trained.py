@@ -78,7 +78,8 @@ def _trained(original: onnx.ModelProto, data: DataSet, fed: Sequence[str]) -> Tr
 
 def _tensor(name: str, value: Array, dtype: int) -> TensorProto:
     if dtype == TensorProto.STRING:
-        return helper.make_tensor(name, dtype, value.shape, [str(text).encode() for text in value.flat])
+        texts = [str(text).encode() for text in value.flat]
+        return TensorProto(name=name, data_type=dtype, dims=value.shape, string_data=texts)
     return numpy_helper.from_array(value, name)
 
 

@@ -17,13 +17,13 @@ from neurocompile.ir.layers import Affine, AvgPool, MaxPool, Pool, Reshape
 
 def max_pool(node: OnnxNode) -> str:
     """Convert any window; the places of the maxima, the second output, are not converted."""
-    window = _whole_window(node, read_window(node, node.integers("kernel_shape")))
+    window = _whole_window(node, _window(node))
     return node.add(MaxPool(window.kernel, window.stride, window.padding, window.dilation))
 
 
 def average_pool(node: OnnxNode) -> str:
     """Convert any window, with the padding counted or not."""
-    given = read_window(node, node.integers("kernel_shape"))
+    given = _window(node)
     window = _whole_window(node, given)
     mean = node.add(AvgPool(window.kernel, window.stride, window.padding, window.dilation))
     counts = _counts(node.shape()[1:], given, window, node.flag("count_include_pad", False))
@@ -31,6 +31,17 @@ def average_pool(node: OnnxNode) -> str:
         raise node.error(f"has windows of {window.kernel} with nothing inside", "use less padding")
     gain = window.places / counts
     return mean if np.all(gain == 1) else node.add(Affine(gain, np.zeros(1)), mean)
+
+
+def _window(node: OnnxNode) -> Window:
+    window = read_window(node, node.integers("kernel_shape"))
+    if node.text("auto_pad", "NOTSET").startswith("SAME") and any(d != 1 for d in window.dilation):
+        # ONNX Runtime leaves the dilation out when it pads pools, against the standard.
+        problem = (
+            f"pads a window with dilations={list(window.dilation)} by auto_pad, which runtimes do differently"
+        )
+        raise node.error(problem, "give explicit pads")
+    return window
 
 
 def _whole_window(node: OnnxNode, window: Window) -> Window:

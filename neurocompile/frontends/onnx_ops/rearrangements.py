@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+from onnx import TensorProto
 
 from neurocompile.frontends.onnx_constants import MOST_MOVED, Constant
 from neurocompile.frontends.onnx_node import OnnxNode
@@ -25,8 +26,8 @@ _PAD_MODES: Mapping[str, Callable[[Array, list[tuple[int, int]]], Array]] = {
     "wrap": partial(np.pad, mode="wrap"),
 }
 
-_ELEMENT_TYPES = {1: "float32", 10: "float16", 11: "float64"}
-"""Of ``TensorProto``: what a Cast leaves as reals."""
+_REALS = {TensorProto.FLOAT16: np.float16, TensorProto.FLOAT: np.float32, TensorProto.DOUBLE: np.float64}
+"""What a cast leaves as reals."""
 
 
 def move(node: OnnxNode) -> Sequence[str]:
@@ -205,6 +206,7 @@ def _nearest(node: OnnxNode, size: int, resized: int, scale: float) -> Array:
         "asymmetric": lambda: at / factor,
         "half_pixel": lambda: (at + np.float32(0.5)) / factor - np.float32(0.5),
         "pytorch_half_pixel": lambda: ((at + np.float32(0.5)) / factor - np.float32(0.5)) * (resized > 1),
+        "tf_half_pixel_for_nn": lambda: (at + np.float32(0.5)) / factor,
         "align_corners": lambda: at * np.float32((size - 1) / max(1, resized - 1)),
         "half_pixel_symmetric": lambda: (
             np.float32(size / 2 * (1 - resized / (size * scale)))
@@ -244,14 +246,15 @@ def dropout(node: OnnxNode) -> str:
 
 def cast(node: OnnxNode) -> str:
     """Convert casts to float types; the rounding of float16 is left out."""
-    if node.integer("to", 0) not in _ELEMENT_TYPES:
+    if node.integer("to", 0) not in _REALS:
         raise node.error("casts to another type than float", "keep the network in float32")
     return node.add(Identity())
 
 
 def cast_like(node: OnnxNode) -> str:
     """Convert casts to the type of float values."""
-    if not node.is_computed(1) and node.constant(1).dtype.kind != "f":
+    real = node.value(1).real if node.is_computed(1) else node.constant(1).dtype in _REALS.values()
+    if not real:
         raise node.error("casts to another type than float", "keep the network in float32")
     return node.add(Identity())
 
