@@ -14,10 +14,13 @@ Curve = Callable[[Array], Array]
 """From values ``(n,)`` to values ``(n,)``."""
 
 _CELLS = 1 << 10
-"""Of the grid on which pieces are fitted; their ends lie on it."""
+"""Of the grid on which lines may bend."""
 
 _FINER = 8
-"""Times as fine is the grid on which the error is measured."""
+"""Times as fine is this grid in cells where the curve itself bends sharply."""
+
+_SHARP = 1 / 16
+"""Of the tolerance: a curve that is farther from a straight line within a cell bends sharply there."""
 
 _SHARES = (1.0, 0.9, 0.7, 0.4)
 """Of the tolerance, in turn: the next where a curve's sharp bend between two places of the grid takes it all."""
@@ -129,30 +132,44 @@ def fit(curve: Curve, low: float, high: float, tolerance: float, sample: Array |
     GraphError
         If the curve is not finite everywhere in the range.
     """
-    fine = np.linspace(low, high, _CELLS * _FINER + 1)
-    values = _evaluate(curve, fine)
-    if not np.isfinite(values).all():
+    # The error is measured between the places where lines may bend too.
+    x = np.linspace(low, high, 2 * _CELLS * _FINER + 1)
+    y = _evaluate(curve, x)
+    if not np.isfinite(y).all():
         raise GraphError(f"is not finite for every input from {low:.6g} to {high:.6g}")
-    span = float(np.ptp(values))
-    if span <= _CONSTANT * max(float(np.abs(values).max()), abs(low), abs(high)):
-        return Fit(Piecewise(float(values.mean())), span, 0.0)
-    below = _goes_on(curve, fine[1::-1], values[1::-1], _BEYOND * (low - high))
-    above = _goes_on(curve, fine[-2:], values[-2:], _BEYOND * (high - low))
+    span = float(np.ptp(y))
+    if span <= _CONSTANT * max(float(np.abs(y).max()), abs(low), abs(high)):
+        return Fit(Piecewise(float(y.mean())), span, 0.0)
+    below = _goes_on(curve, x[1::-1], y[1::-1], _BEYOND * (low - high))
+    above = _goes_on(curve, x[-2:], y[-2:], _BEYOND * (high - low))
     largest = tolerance * span
+    grid = _grid(x[::2], y[::2], _SHARP * largest)
+    found = []
     for share in _SHARES:
-        bends = _smallest_error(fine[::_FINER], values[::_FINER], share * largest, (not below, not above))
-        places, heights = bends if sample is None else _nearest(curve, sample, *bends, fine, values, largest)
+        bends = _smallest_error(*grid, share * largest, (not below, not above))
+        places, heights = bends if sample is None else _nearest(curve, sample, *bends, x, y, largest)
         lines = _lead_away(places, heights, below, above)
-        error = float(np.abs(lines(fine) - values).max())
+        error = float(np.abs(lines(x) - y).max())
+        found.append(Fit(lines, error, error / span))
         if error <= (1 + _ROUNDING) * largest:
-            break
-    return Fit(lines, error, error / span)
+            return found[-1]
+    # At a jump no lines are within the tolerance.
+    return found[0]
 
 
 def _evaluate(curve: Curve, x: Array) -> Array:
     # What a curve is not defined for is seen in its values.
     with np.errstate(all="ignore"):
         return curve(x)
+
+
+def _grid(x: Array, y: Array, sharp: float) -> tuple[Array, Array]:
+    """Choose one place in so many, and all in cells with a sharp bend."""
+    straight = np.interp(x, x[::_FINER], y[::_FINER])
+    cells = (np.abs(y - straight) > sharp)[:-1].reshape(-1, _FINER).any(axis=1)
+    chosen = np.append(np.repeat(cells, _FINER), True)
+    chosen[::_FINER] = True
+    return x[chosen], y[chosen]
 
 
 def _goes_on(curve: Curve, x: Array, y: Array, width: float) -> bool:

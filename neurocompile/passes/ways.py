@@ -148,7 +148,11 @@ def _scale_moved_on(way: Way) -> Way:
             assert isinstance(last.op, ConvSynapses | LinearSynapses)
             groups = last.op.groups if isinstance(last.op, ConvSynapses) else 1
             merged = replace(last, op=replace(last.op, weight=scale_inputs(last.op.weight, channels, groups)))
-            return replace(way, steps=(*before[:i], *before[i + 1 :], merged))
+            rest = replace(way, steps=tuple(before[:i]))
+            for step in before[i + 1 :]:
+                # Wires that the scale kept apart become one.
+                rest = _extended(rest, step.name, step.op)
+            return replace(rest, steps=(*rest.steps, merged))
         if not isinstance(op, PoolSynapses | ReshapeSynapses | WireSynapses):
             return way
     return way

@@ -257,6 +257,12 @@ def weight_norm() -> nn.Module:
 
 REFUSALS: dict[str, tuple[Callable[[], nn.Module], Array, type[NeurocompileError], str]] = {
     "control flow": (Deciding, ROWS, ModelError, "what it computes with depends on the values of the images"),
+    "operator": (
+        lambda: nn.AdaptiveMaxPool2d(3),
+        X,
+        ModelError,
+        "No ONNX function found for <OpOverload(op='aten.",
+    ),
     "script": (scripted, ROWS, ModelError, "it is one of TorchScript, whose Python code is gone"),
     "no weights yet": (lambda: nn.LazyLinear(3), ROWS, ModelError, "the module has lazy layers"),
     "precision": (weight_norm, ROWS, ModelError, "the module is not in float32, and can't be copied: Runtime"),

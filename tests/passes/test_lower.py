@@ -389,6 +389,25 @@ def test_features_that_are_read_twice_add_their_weights() -> None:
     assert WireSynapses not in kinds(graph)
 
 
+def test_value_that_goes_to_several_places_may_be_scaled_differently_there() -> None:
+    scale = Affine(np.array([2.0, 3.0, 5.0]), np.zeros(1))
+    graph = chain((2,), Linear(np.array([[1.0, 2], [4, 8]]), np.zeros(2)), Rearrange(np.array([1, 0, 1])), scale)
+    x = RNG.normal(size=(3, 2))
+    np.testing.assert_allclose(estimate(LOWER(graph), x, 1), outputs(graph, x)[0])
+
+
+def test_wires_that_a_scale_kept_apart_become_one() -> None:
+    """The first wires leave channels out, so that the scale stays behind them until weights take it."""
+    first, second = channels(2, 0), channels(1, 0)
+    second = Rearrange(second.index.reshape(2, 4, 4)[:, ::-1])
+    scale = Affine(per_channel(np.array([2.0, 3.0]), 3), np.zeros(1))
+    graph = chain((3, 4, 4), ReLU(), first, scale, second, conv(2, 2, 3))
+    found = LOWER(graph)
+    assert kinds(found).count(WireSynapses) == 1
+    assert ScaleSynapses not in kinds(found)[2:]
+    assert_long_run(graph, found, RNG.normal(size=(3, 3, 4, 4)))
+
+
 def test_branch_that_is_cut_off_takes_no_synapses() -> None:
     graph = two_branches(Node("first", channels(1, 0), ("join",)), Node("conv", conv(2, 2), ("first",)))
     found = LOWER(graph)

@@ -272,6 +272,14 @@ def test_branches_that_lie_side_by_side_do_not_add_up() -> None:
     assert thresholds(many, "behind0").min() >= thresholds(one, "behind0").min() / 2
 
 
+def test_channels_that_are_left_out_cost_the_others_nothing() -> None:
+    weight = np.full((3, 2, 1, 1), 0.1)
+    weight[1] = 1000
+    left = Rearrange(np.arange(48).reshape(3, 4, 4)[[0, 2]])
+    graph = Quantize()(Lower(Encoder((), levels=255))(chain((2, 4, 4), Conv(weight, np.zeros(3)), left, ReLU())))
+    assert graph["conv1"].op.weight.reshape(3, 2).tolist() == [[127, 127], [0, 0], [127, 127]]
+
+
 @pytest.mark.parametrize("axis", [1, 2])
 def test_branches_that_are_joined_along_space_share_the_units_of_channels(axis: int) -> None:
     graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.1, 0.3], ReLU(), axis=axis)))
