@@ -71,11 +71,19 @@ class Model:
         DataError
             If the module can't take the images.
         ModelError
-            If PyTorch can't export it, or with every node that can't be converted.
+            If PyTorch can't export it, exports something else, or with every node that can't be converted.
         """
         exported = export(module, images)
-        imported = one_in_one_out(read(OnnxFile.of(exported)))
-        return cls(imported.graph, OnnxReference(exported.SerializeToString(), imported.outputs[0]))
+        imported = one_in_one_out(read(OnnxFile.of(exported.model)))
+        reference = OnnxReference(exported.model.SerializeToString(), imported.outputs[0])
+        if exported.result is not None:
+            problem = _difference(exported.result, reference.run(exported.image), _TOLERANCE)
+            if problem:
+                raise ModelError(
+                    f"what PyTorch exports computes something else than the module: it {problem}",
+                    remedy="look for a layer whose options ONNX does not have, such as AvgPool's divisor_override",
+                )
+        return cls(imported.graph, reference)
 
     @property
     def entry(self) -> Input:
@@ -103,13 +111,18 @@ class Model:
         """
         expected = self.reference.run(probe)
         found = run(self.graph, {self.graph.inputs[0].name: probe})[self.graph.outputs[0]]
-        error = float(np.abs(expected.reshape(found.shape) - found).max())
-        tolerance = _TOLERANCES.get(self.entry.dtype, _TOLERANCE)
-        if not error <= max(tolerance * float(np.abs(expected).max()), _LEAST):
+        problem = _difference(expected, found, _TOLERANCES.get(self.entry.dtype, _TOLERANCE))
+        if problem:
             raise GraphError(
-                f"the imported network differs from ONNX Runtime's result by {error:.3g}",
+                f"the imported network {problem} from ONNX Runtime's result",
                 remedy="please report this with the model",
             )
+
+
+def _difference(expected: Array, found: Array, tolerance: float) -> str:
+    """Tell by how much results differ, relative to the largest one; nothing if they do not."""
+    error = float(np.abs(expected.reshape(found.shape) - found).max())
+    return "" if error <= max(tolerance * float(np.abs(expected).max()), _LEAST) else f"differs by {error:.3g}"
 
 
 def one_in_one_out(imported: Imported) -> Imported:

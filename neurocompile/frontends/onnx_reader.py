@@ -334,8 +334,15 @@ class _Reader:
 
 
 def _scores(graph: onnx.GraphProto) -> tuple[str, ...]:
-    """Choose the outputs: labels and maps beside the class scores are made of these."""
+    """Choose the outputs: labels beside the class scores are made of these, and so are maps of both."""
+    mapped = {
+        o: i
+        for node in graph.node
+        if node.op_type == "ZipMap"
+        for o, i in zip(node.output, node.input, strict=False)
+    }
     types = {o.name: o.type.tensor_type.elem_type for o in graph.output if not o.type.HasField("sequence_type")}
+    types |= {mapped[o.name]: _REAL_TYPES[0] for o in graph.output if o.name in mapped}
     real = [name for name, kind in types.items() if kind in _REAL_TYPES]
     return tuple(real or types or [o.name for o in graph.output])
 

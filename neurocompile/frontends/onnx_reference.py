@@ -9,6 +9,7 @@ import numpy as np
 # Some builds of ONNX Runtime send telemetry, from their import on; a compiler sends nothing anywhere.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+import onnx
 import onnxruntime
 
 from neurocompile.errors import ModelError
@@ -28,7 +29,7 @@ class OnnxReference:
     source
         The file, or a model in memory, serialised.
     output
-        Which output to compute; the first where it is None.
+        Which value to compute; the first output where it is None.
 
     Raises
     ------
@@ -37,14 +38,17 @@ class OnnxReference:
     """
 
     def __init__(self, source: str | os.PathLike[str] | bytes, output: str | None = None) -> None:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
         model = source if isinstance(source, bytes) else os.fspath(source)
         try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = _session(model)
+            if output is not None and output not in [o.name for o in self._session.get_outputs()]:
+                self._session = _session(_with_output(model, output))
         except Exception as error:  # ONNX Runtime's exceptions have no common base of their own
             name = "the model" if isinstance(model, bytes) else model
-            raise ModelError(f"ONNX Runtime can't run {name}: {error}", remedy="export the model again") from error
+            remedy = "export the model again"
+            if "NOT_IMPLEMENTED" in str(error):
+                remedy = "export it in float32: ONNX Runtime has few operators for other types"
+            raise ModelError(f"ONNX Runtime can't run {name}: {error}", remedy=remedy) from error
         self._output = output or self._session.get_outputs()[0].name
         (self._input,) = self._session.get_inputs()
 
@@ -83,3 +87,16 @@ class OnnxReference:
                 raise ModelError(problem, remedy="keep the batch as the first axis")
             parts.append(result[: len(part)])
         return np.concatenate(parts)
+
+
+def _session(model: str | bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _with_output(model: str | bytes, output: str) -> bytes:
+    """Let a model give out a value that its own outputs are made of."""
+    proto = onnx.ModelProto.FromString(model) if isinstance(model, bytes) else onnx.load(model)
+    proto.graph.output.append(onnx.ValueInfoProto(name=output))
+    return proto.SerializeToString()

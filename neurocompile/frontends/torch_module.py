@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,25 @@ def is_module(model: object) -> bool:
     return torch_module is not None and isinstance(model, torch_module.nn.Module)
 
 
-def export(module: torch.nn.Module, images: Array) -> onnx.ModelProto:
+@dataclass(frozen=True)
+class Exported:
+    """A module as an ONNX model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    image, result
+        An image in a batch of one, as the module takes it, and what the module makes of it; None where that is no
+        single tensor.
+    """
+
+    model: onnx.ModelProto
+    image: Array
+    result: Array | None
+
+
+def export(module: torch.nn.Module, images: Array) -> Exported:
     """Export a module in evaluation mode and in float32; its flags, parameters and buffers stay as they are.
 
     Parameters
@@ -61,7 +80,9 @@ def export(module: torch.nn.Module, images: Array) -> onnx.ModelProto:
         raise ModelError("the module has lazy layers, whose weights do not exist yet", remedy=remedy)
     whole = _with_one_input(_in_single_precision(module))
     with _ONE_AT_A_TIME, _evaluating(whole), _silenced():
-        return _exported(whole, _accepted(whole, images))
+        sample, result = _accepted(whole, images)
+        known = result.numpy(force=True) if isinstance(result, torch.Tensor) else None
+        return Exported(_exported(whole, sample), sample[:1].numpy(force=True), known)
 
 
 def _in_single_precision(module: torch.nn.Module) -> torch.nn.Module:
@@ -93,8 +114,8 @@ def _with_one_input(module: torch.nn.Module) -> torch.nn.Module:
     return Whole()
 
 
-def _accepted(module: torch.nn.Module, images: Array) -> torch.Tensor:
-    """Give two of the images as the module takes them."""
+def _accepted(module: torch.nn.Module, images: Array) -> tuple[torch.Tensor, Any]:
+    """Give two of the images as the module takes them, and what it makes of the first."""
     import torch
 
     # The first and the last are two images also where there is only one.
@@ -108,11 +129,11 @@ def _accepted(module: torch.nn.Module, images: Array) -> torch.Tensor:
         # The module may change its buffers: it gets copies.
         buffers = {name: buffer.clone() for name, buffer in module.named_buffers()}
         try:
-            torch.func.functional_call(module, buffers, (sample[:1],))
+            result = torch.func.functional_call(module, buffers, (sample[:1],))
         except Exception as error:  # whatever the module raises
             failure = error
         else:
-            return sample
+            return sample, result
     raise DataError(
         f"the module can't take an image of {images.dtype} {images.shape[1:]}: {_reason(failure)}",
         remedy="give calibration images for which module(images) works after module.eval()",

@@ -25,7 +25,7 @@ _SHARP = 1 / 16
 _SHARES = (1.0, 0.9, 0.7, 0.4)
 """Of the tolerance, in turn: the next where a curve's sharp bend between two places of the grid takes it all."""
 
-_ROUNDING = 1e-6
+_ROUNDING = 1e-4
 """Of the tolerance: by so much more than allowed an error may come out where values are large."""
 
 _HALVINGS = 10
@@ -40,8 +40,11 @@ _EVENLY = 0.01
 _BEYOND = 0.5
 """Of the range: as far outside of it is looked at whether a curve goes on."""
 
-_CONSTANT = 1e-12
-"""Relative to its size and its inputs': a curve that rises and falls by less is constant but for rounding."""
+_CONSTANT = 2.0**-24
+"""Of its size: a curve that rises and falls by less is constant in float32, in which networks are computed."""
+
+_NOISE = 1e-12
+"""Of its inputs: a curve that rises and falls by less is 0 but for rounding."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +141,7 @@ def fit(curve: Curve, low: float, high: float, tolerance: float, sample: Array |
     if not np.isfinite(y).all():
         raise GraphError(f"is not finite for every input from {low:.6g} to {high:.6g}")
     span = float(np.ptp(y))
-    if span <= _CONSTANT * max(float(np.abs(y).max()), abs(low), abs(high)):
+    if span <= max(_CONSTANT * float(np.abs(y).max()), _NOISE * max(abs(low), abs(high))):
         return Fit(Piecewise(float(y.mean())), span, 0.0)
     below = _goes_on(curve, x[1::-1], y[1::-1], _BEYOND * (low - high))
     above = _goes_on(curve, x[-2:], y[-2:], _BEYOND * (high - low))

@@ -20,7 +20,6 @@ from tensorflow_models import TENSORFLOW
 from torch_networks import IMAGE, network
 from zoo_models import OTHERS, ZOO
 
-from neurocompile.errors import ModelError
 from neurocompile.frontends.model import Model
 from neurocompile.ir import Array, run
 
@@ -144,10 +143,11 @@ def test_classifier_of_scikit_learn(make: Callable[[], Any], classes: Array, tmp
     assert_gives(exported(estimator, tmp_path, zipmap=False), estimator.predict_proba(X))
 
 
-def test_classifier_of_scikit_learn_with_a_dictionary_for_each_image(tmp_path: Path) -> None:
-    """The exporter's default: no tensor among the outputs has the probabilities."""
-    with pytest.raises(ModelError, match=r"with skl2onnx, options=\{'zipmap': False\}"):
-        Model.read(exported(trained(classifier(), THREE), tmp_path))
+@pytest.mark.parametrize("classes", [TWO, NAMES], ids=["two classes", "named classes"])
+def test_classifier_of_scikit_learn_with_a_dictionary_for_each_image(classes: Array, tmp_path: Path) -> None:
+    """The exporter's default: the probabilities are no output, but what the dictionaries are made of."""
+    estimator = trained(classifier(), classes)
+    assert_gives(exported(estimator, tmp_path), estimator.predict_proba(X))
 
 
 @pytest.mark.parametrize("scaled", [False, True])

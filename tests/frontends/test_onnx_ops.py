@@ -262,6 +262,17 @@ CASES: dict[str, tuple[str, dict[str, Array], dict[str, Any], tuple[int | None, 
         for way in ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners", "half_pixel_symmetric")
         for rounding in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil")
     },
+    **{
+        f"Resize, linear, {way}": (
+            "Resize",
+            {"roi": np.zeros(0, np.float32), "scales": np.array([1, 1, 2.5, 0.7], np.float32)},
+            {"coordinate_transformation_mode": way, "mode": "linear"},
+            IMAGE,
+            13,
+        )
+        for way in ("asymmetric", "half_pixel", "pytorch_half_pixel", "align_corners")
+    },
+    "Upsample, linear": ("Upsample", {"scales": np.array([1, 1, 2, 3], np.float32)}, {"mode": "linear"}, IMAGE, 9),
     "Resize, axes": (
         "Resize",
         {"roi": np.zeros(0, np.float32), "scales": np.array([3, 2], np.float32)},

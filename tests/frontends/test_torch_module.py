@@ -377,3 +377,10 @@ def test_compile_takes_what_was_exported_before() -> None:
 def test_compile_refuses_anything_else() -> None:
     with pytest.raises(ModelError, match="the model is a BytesIO"):
         nc.compile(io.BytesIO(), calibration=ROWS)  # type: ignore[arg-type]
+
+
+def test_an_export_that_computes_something_else_is_told() -> None:
+    """PyTorch's exporter leaves out what ONNX does not have."""
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AvgPool2d(2, divisor_override=3))
+    with pytest.raises(ModelError, match="exports computes something else than the module: it differs by"):
+        Model.of_module(module, np.random.default_rng(0).random((2, 1, 6, 6), np.float32))

@@ -42,11 +42,11 @@ def test_the_error_is_the_one_stated_and_within_the_tolerance(
     f, limits = chosen
     found = fit(f, *limits, tolerance)
     x = between(*limits)
-    rounding = 1e-12 * max(1, np.abs(x).max(), np.abs(f(x)).max())
+    rounding = 1e-12 * np.abs(x).max() + 2.0**-24 * np.abs(f(x)).max() * (found.lines.ramps == ())
     # Both look at single places, between which a curve may have a bend.
     between_places = np.abs(np.diff(f(x))).max()
     assert np.abs(found.lines(x) - f(x)).max() <= found.error + between_places + rounding
-    assert found.error <= tolerance * np.ptp(f(x)) * (1 + 1e-5) + rounding
+    assert found.error <= tolerance * np.ptp(f(x)) * (1 + 1e-4) + rounding
 
 
 @given(chosen=fits(), seed=st.integers(0, 99))
@@ -63,7 +63,7 @@ def test_a_sample_brings_the_error_down_where_its_values_are(
         return float(np.mean(errors**2) + 0.01 * np.mean(everywhere**2))
 
     values = f(between(*limits))
-    assert found.error <= 0.01 * np.ptp(values) * (1 + 1e-5) + 1e-12 * max(1, np.abs(values).max())
+    assert found.error <= 0.01 * np.ptp(values) * (1 + 1e-4) or found.lines.ramps == ()
     assert len(found.lines.ramps) <= len(without.lines.ramps)
     assert square_error(found.lines) <= square_error(without.lines) * (1 + 1e-6) + 1e-18 * np.ptp(f(sample)) ** 2
 
@@ -130,6 +130,15 @@ def test_a_jump_is_a_steep_ramp() -> None:
 
 def test_a_constant_needs_no_ramp() -> None:
     assert fit(lambda x: np.full_like(x, 7), -1, 4, 0.01).lines == Piecewise(7.0)
+
+
+def test_what_float32_does_not_resolve_is_constant() -> None:
+    assert fit(np.tanh, 11, 12, 0.01).lines.ramps == ()
+
+
+def test_a_sharp_bend_near_the_end_of_a_range() -> None:
+    """The curve is 0 up to -3, and rises and falls in the last part of the range alone."""
+    assert fit(curve("hard_swish"), -9.5625, -2.8125, 0.01).relative_error <= 0.01
 
 
 @pytest.mark.parametrize(

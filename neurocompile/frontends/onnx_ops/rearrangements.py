@@ -17,7 +17,7 @@ from neurocompile.frontends.onnx_constants import MOST_MOVED, Constant
 from neurocompile.frontends.onnx_node import OnnxNode
 from neurocompile.frontends.onnx_ops.operator import Operator
 from neurocompile.ir import Array
-from neurocompile.ir.layers import Affine, Concat, Identity, Rearrange
+from neurocompile.ir.layers import Add, Affine, Concat, Identity, Rearrange
 
 _PAD_MODES: Mapping[str, Callable[[Array, list[tuple[int, int]]], Array]] = {
     "constant": partial(np.pad, constant_values=-1),
@@ -148,25 +148,25 @@ def _constant(node: OnnxNode, i: int) -> str:
 
 
 def resize(node: OnnxNode) -> str:
-    """Convert nearest neighbours, by any factor and in any way of counting but tf_crop_and_resize."""
-    shape = node.shape()
-    target = _target(node)
+    """Convert nearest neighbours and linear interpolation without antialias, in any way but tf_crop_and_resize."""
     mode = node.text("mode", "nearest")
-    if mode != "nearest" and any(scale != 1 for _, _, scale in target):
-        raise node.error(f"resizes by mode {mode}", "resize by nearest neighbours, or by a ConvTranspose")
-    index = np.arange(math.prod(shape)).reshape(shape)
+    target = [(axis, size, scale) for axis, size, scale in _target(node) if scale != 1]
+    if target and (mode not in ("nearest", "linear") or (mode == "linear" and node.integer("antialias", 0))):
+        raise node.error(f"resizes by mode {mode}", "resize by nearest neighbours, or linearly without antialias")
+    layer = node.source()
     for axis, size, scale in target:
-        if size < 1 or size * index.size // index.shape[axis] > MOST_MOVED:
+        shape = node.shape_of(layer)
+        if size < 1 or size * (math.prod(shape) // shape[axis]) > MOST_MOVED:
             raise node.error(f"resizes {list(shape)} to a size of {size}", "check the scales")
-        index = np.take(index, _nearest(node, shape[axis], size, scale), axis=axis)
-    return node.place(index, node.source())
+        places = _places(node, shape[axis], size, scale)
+        layer = (_interpolated if mode == "linear" else _nearest)(node, layer, axis, places)
+    return layer if target else node.add(Identity())
 
 
 def _target(node: OnnxNode) -> list[tuple[int, int, float]]:
     """List each axis of the image that is resized, with its new size and the factor."""
     shape = (node.batches[0], *node.shape())
-    upsample = node.op == "Upsample" or node.opset < 11
-    at = 1 if upsample else 2
+    at = 1 if _is_old(node) else 2
     given = node.attributes.get("scales")
     scales = None
     if given is not None:
@@ -198,37 +198,62 @@ def _sizes(node: OnnxNode) -> list[int]:
     return [int(size) for size in _parameter(node, 3).at(0).reshape(-1)]
 
 
-def _nearest(node: OnnxNode, size: int, resized: int, scale: float) -> Array:
-    """Give, for each place of the resized axis, the place it is taken from; in float32, as runtimes compute it."""
-    at, factor = np.arange(resized, dtype=np.float32), np.float32(scale)
-    old = node.op == "Upsample" or node.opset < 11
+def _places(node: OnnxNode, size: int, resized: int, scale: float) -> Array:
+    """Give where each place of the resized axis lies on the original one, in float32, as runtimes compute it."""
+    at, factor, half = np.arange(resized, dtype=np.float32), np.float32(scale), np.float32(0.5)
     ways = {
         "asymmetric": lambda: at / factor,
-        "half_pixel": lambda: (at + np.float32(0.5)) / factor - np.float32(0.5),
-        "pytorch_half_pixel": lambda: ((at + np.float32(0.5)) / factor - np.float32(0.5)) * (resized > 1),
-        "tf_half_pixel_for_nn": lambda: (at + np.float32(0.5)) / factor,
+        "half_pixel": lambda: (at + half) / factor - half,
+        "pytorch_half_pixel": lambda: ((at + half) / factor - half) * (resized > 1),
+        "tf_half_pixel_for_nn": lambda: (at + half) / factor,
         "align_corners": lambda: at * np.float32((size - 1) / max(1, resized - 1)),
         "half_pixel_symmetric": lambda: (
-            np.float32(size / 2 * (1 - resized / (size * scale)))
-            + (at + np.float32(0.5)) / factor
-            - np.float32(0.5)
+            np.float32(size / 2 * (1 - resized / (size * scale))) + (at + half) / factor - half
         ),
     }
-    way = "asymmetric" if old else node.text("coordinate_transformation_mode", "half_pixel")
+    way = "asymmetric" if _is_old(node) else node.text("coordinate_transformation_mode", "half_pixel")
     if way not in ways:
         raise node.error(f"counts pixels by {way}", "use asymmetric or half_pixel")
-    place = ways[way]()
-    rounding = "floor" if old else node.text("nearest_mode", "round_prefer_floor")
-    rounded = {
-        "floor": lambda: np.floor(place),
-        "ceil": lambda: np.ceil(place),
-        "round_prefer_floor": lambda: np.ceil(place - np.float32(0.5)),
-        "round_prefer_ceil": lambda: np.floor(place + np.float32(0.5)),
+    places: Array = ways[way]()
+    return places
+
+
+def _is_old(node: OnnxNode) -> bool:
+    return node.op == "Upsample" or node.opset < 11
+
+
+def _nearest(node: OnnxNode, source: str, axis: int, places: Array) -> str:
+    rounding = "floor" if _is_old(node) else node.text("nearest_mode", "round_prefer_floor")
+    half = np.float32(0.5)
+    rounded: Mapping[str, Callable[[], Array]] = {
+        "floor": lambda: np.floor(places),
+        "ceil": lambda: np.ceil(places),
+        "round_prefer_floor": lambda: np.ceil(places - half),
+        "round_prefer_ceil": lambda: np.floor(places + half),
     }
     if rounding not in rounded:
         raise node.error(f"rounds pixels by {rounding}", "use floor or round_prefer_floor")
-    nearest: Array = np.clip(rounded[rounding](), 0, size - 1).astype(np.int64)
-    return nearest
+    return _taken(node, source, axis, rounded[rounding]())
+
+
+def _interpolated(node: OnnxNode, source: str, axis: int, places: Array) -> str:
+    """Give the mean of both neighbours, weighted by how near they are."""
+    shape = node.shape_of(source)
+    places = np.clip(places, 0, shape[axis] - 1)
+    low = np.floor(places)
+    share = (places - low).astype(np.float64).reshape(-1, *[1] * (len(shape) - axis - 1))
+    parts = [
+        node.add(Affine(gain, np.zeros(1)), _taken(node, source, axis, neighbours))
+        for neighbours, gain in ((low, 1 - share), (low + 1, share))
+    ]
+    return node.add(Add(), *parts)
+
+
+def _taken(node: OnnxNode, source: str, axis: int, places: Array) -> str:
+    """Take values of an axis, the outermost ones where places lie beyond."""
+    shape = node.shape_of(source)
+    inside = np.clip(places, 0, shape[axis] - 1).astype(np.int64)
+    return node.place(np.take(np.arange(math.prod(shape)).reshape(shape), inside, axis), source)
 
 
 def identity(node: OnnxNode) -> str:
@@ -266,8 +291,8 @@ OPERATORS = {
     "Dropout": Operator(dropout, "wires"),
     "Identity": Operator(identity, "wires"),
     "Pad": Operator(pad, "wires"),
-    "Resize": Operator(resize, "wires"),
-    "Upsample": Operator(resize, "wires"),
+    "Resize": Operator(resize, "synapses"),
+    "Upsample": Operator(resize, "synapses"),
     **{
         name: Operator(move, "wires")
         for name in (

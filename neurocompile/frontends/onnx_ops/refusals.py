@@ -23,10 +23,7 @@ _STATISTICS = (
 _RANDOM = ("draws random numbers", "export the model after model.eval(), without this node")
 _STRINGS = ("works on strings", "give the network numbers, and prepare them outside")
 _SEQUENCES = ("works on sequences instead of tensors", "export the model without it: one tensor in, one out")
-_LABELS = (
-    "looks up labels",
-    "export the class scores: with skl2onnx, options={'zipmap': False} and the output 'probabilities'",
-)
+_LABELS = ("looks up labels", "let the model give the class scores beside them")
 _TWO_COMPUTED = (
     "combines computed values in a way that spikes can't",
     "use layers with trained weights: convolutions or Linear",
