@@ -182,6 +182,8 @@ class _Conversion:
             graph, _ = split_readout(graph)
         except GraphError as error:
             self.issues += error.issues
+        for step in pipeline.STRAIGHTEN:
+            graph = step(graph)
         try:
             found = regions(graph)
         except GraphError as error:

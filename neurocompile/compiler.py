@@ -21,9 +21,7 @@ from neurocompile.options import Options
 from neurocompile.passes import pipeline
 from neurocompile.passes.approximate import Approximate, Approximation, regions
 from neurocompile.passes.balance import Balance
-from neurocompile.passes.drop_identities import DropIdentities
 from neurocompile.passes.lower import Lower
-from neurocompile.passes.merge_moves import MergeMoves
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.rectify_output import RectifyOutput
 from neurocompile.passes.rectify_pools import RectifyPools, pools
@@ -79,7 +77,7 @@ def compile(
     layers, readout = split_readout(trained.graph)
     # Before anything is folded, since what is folded into one branch of a product no longer leads to the other,
     # and after values have been moved so that their channels come first.
-    layers = pipeline.apply((DropIdentities(), MergeMoves()), layers, probe)
+    layers = pipeline.apply(pipeline.STRAIGHTEN, layers, probe)
     layers, approximations = _approximated(layers, calibration)
     layers = pipeline.apply(pipeline.SIMPLIFY, layers, probe)
     layers = pipeline.apply((RectifyPools(lowest(layers, calibration, pools(layers))),), layers, probe)

@@ -90,6 +90,17 @@ def test_approximations_are_told_with_their_size(tmp_path: Path) -> None:
     assert found.size.neurons >= 32 * sum(a.segments for a in found.approximations)
 
 
+def test_jumps_are_refused(tmp_path: Path) -> None:
+    nodes = [node("Greater", ["x", "c"], "a"), node("Where", ["a", "x", "c"], "b"), node("Relu", ["b"], "y")]
+    path = saved(model(nodes, IMAGE, {"c": np.zeros(1, np.float32)}), tmp_path)
+    assert check(path).converts
+    nodes = [node("Greater", ["x", "c"], "a"), node("Where", ["a", "one", "c"], "y")]
+    found = check(
+        saved(model(nodes, IMAGE, {"c": np.zeros(1, np.float32), "one": np.ones(1, np.float32)}), tmp_path)
+    )
+    assert [(i.op, i.problem[:5]) for i in found.issues] == [("Function", "jumps"), ("Choose", "jumps")]
+
+
 def test_limits_of_the_target(tmp_path: Path) -> None:
     nodes, last = [], "x"
     for i in range(40):

@@ -219,6 +219,19 @@ class Multiply(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Choose(Layer):
+    """The second branch where the first is above 1/2, else the third; spikes compute it as they do products."""
+
+    arity: ClassVar[int | None] = 3
+
+    def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
+        return one_shape(*shapes)
+
+    def run(self, *inputs: Array) -> Array:  # noqa: D102
+        return np.where(inputs[0] > 0.5, inputs[1], inputs[2])
+
+
+@dataclass(frozen=True, eq=False)
 class Pool(Layer, abstract=True):
     """A window that slides over each channel; see ``Window``."""
 

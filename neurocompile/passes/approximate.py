@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from neurocompile.errors import GraphError, Issue
 from neurocompile.ir import Array, Graph, Node, run
-from neurocompile.ir.layers import Add, Affine, Function, Identity, Input, Multiply, ReLU
+from neurocompile.ir.layers import Add, Affine, Choose, Function, Identity, Input, Multiply, ReLU
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.piecewise import fit
 from neurocompile.passes.ramps import add_lines
@@ -94,12 +94,12 @@ class Approximation:
 
 @dataclass(frozen=True)
 class Approximate:
-    """Replace every ``Function`` and ``Multiply`` by straight lines: ramps made of clipped ReLUs.
+    """Replace every ``Function``, ``Multiply`` and ``Choose`` by straight lines: ramps made of clipped ReLUs.
 
     The ramps of a value are channels of one layer. A neuron is at its threshold at the end of its ramp, where it
     can't fire more often: clipping costs nothing.
 
-    A product can only be replaced where it is a function of one value: a SiLU that was exported as
+    A product or choice can only be replaced where it is a function of one value: a SiLU that was exported as
     ``x * sigmoid(x)``, a square. What is computed on the way to it goes too, unless something else reads it.
 
     Parameters
@@ -126,8 +126,8 @@ class Approximate:
         Raises
         ------
         GraphError
-            With every product of values that are both computed, or with every function that is not finite in its
-            range.
+            With every product of values that are both computed, or with every function that is not finite or not
+            continuous in its range.
         """
         rewriter = Rewriter(graph)
         done, issues = [], []
@@ -139,6 +139,11 @@ class Approximate:
                 op = type(region.nodes[-1].op).__name__
                 remedy = "keep its input away from there in the model, by a Clip before it"
                 issues.append(Issue(error.issues[0].problem, region.node, op, remedy))
+                continue
+            if found.relative_error > self.tolerance:
+                op = type(region.nodes[-1].op).__name__
+                problem = f"jumps: straight lines are {found.relative_error:.0%} of its span beside it"
+                issues.append(Issue(problem, region.node, op, "use a continuous function"))
                 continue
             add_lines(rewriter, region.node, region.input, region.shape, found.lines)
             segments = len(found.lines.ramps)
@@ -168,9 +173,10 @@ def regions(graph: Graph) -> tuple[Region, ...]:
             found.append(region)
             needed.add(region.input)
             continue
-        if isinstance(node.op, Multiply):
+        if isinstance(node.op, Multiply | Choose):
+            done = "multiplies two values" if isinstance(node.op, Multiply) else "chooses between values"
             remedy = "leave the gate or attention out of the model, or multiply by a constant"
-            issues.append(Issue("multiplies two values that are both computed", node.name, "Multiply", remedy))
+            issues.append(Issue(f"{done} that are both computed", node.name, type(node.op).__name__, remedy))
         needed.update(node.inputs)
     if issues:
         raise GraphError.of(issues[::-1])
@@ -179,7 +185,7 @@ def regions(graph: Graph) -> tuple[Region, ...]:
 
 def _region(graph: Graph, node: Node) -> Region | None:
     """Walk back to the nearest value of which a function or product is a function, if there is one."""
-    if not isinstance(node.op, Function | Multiply):
+    if not isinstance(node.op, Function | Multiply | Choose):
         return None
     place = {n.name: i for i, n in enumerate(graph.nodes)}
     inside = [node]
@@ -202,7 +208,7 @@ def _is_pointwise(node: Node) -> bool:
         return op.scale.size == op.shift.size == 1
     if isinstance(op, ReLU):
         return op.ceiling.size == 1
-    return isinstance(op, Function | Multiply | Add | Identity)
+    return isinstance(op, Function | Multiply | Choose | Add | Identity)
 
 
 def _widened(low: float, high: float) -> tuple[float, float]:

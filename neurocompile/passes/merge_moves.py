@@ -15,6 +15,7 @@ from neurocompile.ir.layers import (
     Add,
     Affine,
     BatchNorm,
+    Choose,
     Concat,
     Function,
     Identity,
@@ -131,7 +132,7 @@ def _before_move(
     source = node.inputs[0]
     shape = rewriter.shape(source)
     op = reader.op
-    if isinstance(op, Add | Multiply):
+    if isinstance(op, Add | Multiply | Choose):
         moves = [rewriter[name] for name in reader.inputs]
         if not all(isinstance(move.op, Reshape | Rearrange) for move in moves):
             return None

@@ -16,7 +16,10 @@ from neurocompile.passes.fold_affine import FoldAffine
 from neurocompile.passes.hoist_pools import HoistPools
 from neurocompile.passes.merge_moves import MergeMoves
 
-SIMPLIFY: tuple[Pass, ...] = (DropIdentities(), MergeMoves(), HoistPools(), FoldAffine())
+STRAIGHTEN: tuple[Pass, ...] = (DropIdentities(), MergeMoves())
+"""What every network goes through before its functions are approximated: they are found between fewer layers."""
+
+SIMPLIFY: tuple[Pass, ...] = (*STRAIGHTEN, HoistPools(), FoldAffine())
 """What every network goes through before its thresholds are chosen."""
 
 _MOST_MULTIPLICATIONS = 1 << 33

@@ -18,6 +18,7 @@ from neurocompile.ir.layers import (
     ArgMax,
     AvgPool,
     BatchNorm,
+    Choose,
     Concat,
     Conv,
     Function,
@@ -158,6 +159,10 @@ def test_identity() -> None:
 
 def test_add_of_three() -> None:
     check(Add(), 4 * X, X, X, 2 * X)
+
+
+def test_choose() -> None:
+    check(Choose(), np.where(X > 0.5, X, -3 * X), X, X, -3 * X)
 
 
 def test_multiply() -> None:
@@ -331,6 +336,7 @@ BROKEN: dict[str, tuple[Callable[[], Op], tuple[TensorType, ...], str]] = {
     "concat axes": (Concat, (IMAGE, VECTOR), "joins axis 0 of tensors of [[4, 7, 6], [4]]"),
     "concat axis": (lambda: Concat(3), (IMAGE, IMAGE), "joins axis 3 of [4, 7, 6]"),
     "add shapes": (Add, (IMAGE, VECTOR), "combines tensors of different shapes: [[4, 7, 6], [4]]"),
+    "choose shapes": (Choose, (IMAGE, IMAGE, VECTOR), "combines tensors of different shapes"),
     "multiply shapes": (Multiply, (IMAGE, VECTOR), "combines tensors of different shapes"),
     "softmax axis": (lambda: Softmax(-1), (IMAGE,), "works on axis -1 of [4, 7, 6]"),
     "argmax axis": (lambda: ArgMax(3), (IMAGE,), "works on axis 3 of [4, 7, 6]"),

@@ -165,7 +165,7 @@ def test_a_function_that_goes_on_has_a_ramp_without_a_ceiling() -> None:
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (2, 3, 4)])
-@pytest.mark.parametrize(("name", "ramps"), [("gelu", 3), ("greater", 1), ("hard_swish", 0)])
+@pytest.mark.parametrize(("name", "ramps"), [("gelu", 3), ("hard_swish", 0)])
 def test_any_shape(shape: tuple[int, ...], name: str, ramps: int) -> None:
     # Hard swish is straight where its input is large.
     limits = (4.0, 9.0) if name == "hard_swish" else (-8.0, 8.0)

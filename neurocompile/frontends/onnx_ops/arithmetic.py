@@ -7,7 +7,7 @@ import numpy as np
 from neurocompile.frontends.onnx_node import NO_BOUND, OnnxNode
 from neurocompile.frontends.onnx_ops.operator import Operator
 from neurocompile.ir import Array
-from neurocompile.ir.layers import Add, Affine, Function, Identity, Multiply, ReLU
+from neurocompile.ir.layers import Add, Affine, Choose, Function, Identity, Multiply, ReLU
 
 _ZERO = np.zeros(1)
 _MINUS = -np.ones(1)
@@ -97,17 +97,15 @@ def where(node: OnnxNode) -> str:
     """Convert a choice between functions of the same values, by a condition that is computed from them."""
     if not node.is_computed(0):
         raise node.error("chooses by a constant", "export the model without it")
-    # c * a + (1 - c) * b
     shape = _common_shape(node)
-    condition = node.spread(0, shape)
-    other = node.add(Affine(_MINUS, np.ones(1)), condition)
-    return node.add(Add(), _times(node, condition, 1, shape), _times(node, other, 2, shape))
+    return node.add(Choose(), node.spread(0, shape), *(_branch(node, i, shape) for i in (1, 2)))
 
 
-def _times(node: OnnxNode, factor: str, i: int, shape: tuple[int, ...]) -> str:
+def _branch(node: OnnxNode, i: int, shape: tuple[int, ...]) -> str:
+    """Give a layer for an operand; a constant one is made of the condition."""
     if node.is_computed(i):
-        return node.add(Multiply(), factor, node.spread(i, shape))
-    return node.add(Affine(_operand(node, i), _ZERO), factor)
+        return node.spread(i, shape)
+    return node.add(Affine(_ZERO, _operand(node, i)), node.spread(0, shape))
 
 
 def _compare(node: OnnxNode, function: str, *, swapped: bool) -> str:
