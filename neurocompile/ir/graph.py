@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import networkx as nx
+import numpy as np
 
 from neurocompile.errors import GraphError, Issue
 from neurocompile.ir.op import Array, Op, TensorType
@@ -159,7 +160,9 @@ def run(graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = N
     values: dict[str, Array] = {}
     for node in graph.nodes:
         inputs = [feeds[node.name]] if node.op.arity == 0 else [values[name] for name in node.inputs]
-        values[node.name] = node.op.run(*inputs)
+        # Outside of their domain functions give NaN or infinity, which whoever compares the result finds.
+        with np.errstate(all="ignore"):
+            values[node.name] = node.op.run(*inputs)
         for name in dict.fromkeys(node.inputs):
             waiting[name] -= 1
             if not waiting[name] and name not in kept:

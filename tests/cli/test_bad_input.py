@@ -43,14 +43,14 @@ def test_the_data_given_as_a_model(refused: Refused) -> None:
 
 def test_every_unsupported_node_is_named(refused: Refused, folder: Path) -> None:
     nodes = [
-        helper.make_node("Sigmoid", ["image"], ["a"], "first"),
-        helper.make_node("Tanh", ["a"], ["b"], "second"),
+        helper.make_node("Sin", ["image"], ["a"], "first"),
+        helper.make_node("Floor", ["a"], ["b"], "second"),
         helper.make_node("Gemm", ["b", "w"], ["c"], "third"),
-        helper.make_node("Erf", ["c"], ["y"], "fourth"),
+        helper.make_node("LayerNormalization", ["c", "one"], ["y"], "fourth"),
     ]
-    small_network.write_nodes(folder / "odd.onnx", nodes, {"w": np.ones((6, 3))})
+    small_network.write_nodes(folder / "odd.onnx", nodes, {"w": np.ones((6, 3)), "one": np.ones(3)})
     message = refused("odd.onnx", "--data", "small.npz")
-    for name, op in (("first", "Sigmoid"), ("second", "Tanh"), ("fourth", "Erf")):
+    for name, op in (("first", "Sin"), ("second", "Floor"), ("fourth", "LayerNormalization")):
         assert f"node '{name}' ({op}): " in message
     assert "third" not in message
 
