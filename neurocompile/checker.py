@@ -262,7 +262,7 @@ def _memory(graph: Graph, steps: int) -> int:
 
 def _seconds(size: Size, images: int, steps: int) -> float:
     """Estimate the NumPy simulator's time from that of a convolution and of neurons on this machine."""
-    x, weight = np.ones((2, 64, 28, 28)), np.ones((64, 64, 3, 3))
+    x, weight = np.ones((2, 16, 28, 28)), np.ones((32, 16, 3, 3))
     window = Window((3, 3))
     multiplications = x.shape[0] * weight.size * 26 * 26
     one = np.ones(1)
