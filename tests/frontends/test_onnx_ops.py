@@ -26,6 +26,7 @@ def integers(*values: int) -> Array:
     return np.array(values, np.int64)
 
 
+SCALES = np.array([[1, 1, 2.5, 0.7], [1, 1, 2.5, 0.6]], np.float32)
 POSITIVE = RNG.uniform(0.5, 2, 2).astype(np.float32)
 NORM = {"scale": real(2), "shift": real(2), "mean": real(2), "variance": POSITIVE}
 
@@ -254,7 +255,7 @@ CASES: dict[str, tuple[str, dict[str, Array], dict[str, Any], tuple[int | None, 
     **{
         f"Resize, {way}, {rounding}": (
             "Resize",
-            {"roi": np.zeros(0, np.float32), "scales": np.array([1, 1, 2.5, 0.7], np.float32)},
+            {"roi": np.zeros(0, np.float32), "scales": SCALES[int(way == "align_corners")]},
             {"coordinate_transformation_mode": way, "nearest_mode": rounding},
             IMAGE,
             19,
@@ -265,7 +266,7 @@ CASES: dict[str, tuple[str, dict[str, Array], dict[str, Any], tuple[int | None, 
     **{
         f"Resize, linear, {way}": (
             "Resize",
-            {"roi": np.zeros(0, np.float32), "scales": np.array([1, 1, 2.5, 0.7], np.float32)},
+            {"roi": np.zeros(0, np.float32), "scales": SCALES[int(way == "align_corners")]},
             {"coordinate_transformation_mode": way, "mode": "linear"},
             IMAGE,
             13,

@@ -52,8 +52,8 @@ HEAD = f"""# Large classifiers
 The nine topologies that the onnx package holds, with random weights, from the file to {STEPS} steps of spikes
 for one image in the NumPy simulator. Local response normalisation is refused, so the three that hold it are run
 without it, and are refused with it. "Off ONNX Runtime" is the largest difference of the imported layers' result,
-relative to the largest output. `python tests/proof/light_zoo.py` draws the weights and writes this page; with random
-weights accuracy says nothing.
+relative to the largest output. `python tests/proof/light_zoo.py` draws the weights and writes this page; with
+random weights accuracy says nothing.
 """
 
 

@@ -198,6 +198,10 @@ def _sizes(node: OnnxNode) -> list[int]:
     return [int(size) for size in _parameter(node, 3).at(0).reshape(-1)]
 
 
+_WHOLE = 1e-3
+"""How far a size may be from a whole number: factors are rounded to float32."""
+
+
 def _places(node: OnnxNode, size: int, resized: int, scale: float) -> Array:
     """Give where each place of the resized axis lies on the original one, in float32, as runtimes compute it."""
     at, factor, half = np.arange(resized, dtype=np.float32), np.float32(scale), np.float32(0.5)
@@ -214,6 +218,10 @@ def _places(node: OnnxNode, size: int, resized: int, scale: float) -> Array:
     way = "asymmetric" if _is_old(node) else node.text("coordinate_transformation_mode", "half_pixel")
     if way not in ways:
         raise node.error(f"counts pixels by {way}", "use asymmetric or half_pixel")
+    if way == "align_corners" and abs(size * scale - resized) > _WHOLE:
+        # The standard takes the corner of a size that is no whole number, ONNX Runtime that of the size rounded.
+        problem = f"aligns corners of a size of {size * scale:g}, which runtimes do differently"
+        raise node.error(problem, "resize to a whole size")
     places: Array = ways[way]()
     return places
 
