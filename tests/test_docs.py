@@ -83,6 +83,16 @@ def is_documented(key: str, table: str) -> bool:
     return False
 
 
+def test_the_readme_tells_what_the_proof_counts() -> None:
+    row = re.search(r"\| all \| (.+) \|", (ROOT / "docs" / "proof.md").read_text())
+    assert row is not None
+    cases, right, refused, wrong, errors, others, _ = (int(n) for n in row[1].split(" | "))
+    assert wrong == errors == 0
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    assert f"Of the {cases:,} cases that the onnx package brings, {right} are computed" in readme
+    assert f"{refused:,} are refused with a reason, {others} have no network's data" in readme
+
+
 def test_links_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("models/*.md")]:
         for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
