@@ -390,6 +390,13 @@ def test_two_operands(tmp_path: Path, op: str, pair: list[str]) -> None:
     assert_equals_onnxruntime(model(nodes, IMAGE, {"c": real(2, 1, 1)}, opset=13), tmp_path)
 
 
+@pytest.mark.parametrize("op", ["Add", "Sub", "Mul", "Div", "Max"])
+@pytest.mark.parametrize("shape", [(), (1,)])
+def test_one_number_for_each_image(tmp_path: Path, op: str, shape: tuple[int, ...]) -> None:
+    nodes = [node("ReduceSum", ["x", "axes"], "s", keepdims=0), node(op, ["s", "c"], "y")]
+    assert_equals_onnxruntime(model(nodes, VECTOR, {"axes": integers(1), "c": real(*shape)}), tmp_path)
+
+
 def test_constant_times_rows(tmp_path: Path) -> None:
     assert_equals_onnxruntime(model([node("MatMul", ["c", "x"], "y")], (None, 4, 5), {"c": real(3, 4)}), tmp_path)
 

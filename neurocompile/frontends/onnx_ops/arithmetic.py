@@ -166,10 +166,10 @@ def _common_shape(node: OnnxNode) -> tuple[int, ...]:
     if len(ranks) > 1:
         problem = f"combines values of {[list(shape) for shape in computed]}, whose batch axes do not meet"
         raise node.error(problem, "give all branches the same number of axes")
+    constants = [_operand(node, i) for i in range(len(node.inputs)) if not node.is_computed(i)]
     try:
-        return np.broadcast_shapes(
-            *computed, *(_operand(node, i).shape for i in range(len(node.inputs)) if not node.is_computed(i))
-        )
+        # One number fits any image, also one of no axes.
+        return np.broadcast_shapes(*computed, *(value.shape for value in constants if value.size > 1))
     except ValueError as error:
         problem = f"combines values of {[list(shape) for shape in computed]} and constants that do not fit"
         raise node.error(problem, "check the shapes of its operands") from error
