@@ -17,7 +17,7 @@ from neurocompile.frontends.onnx_file import OnnxFile
 from neurocompile.frontends.onnx_reader import inspect
 from neurocompile.ir import Graph, kernels
 from neurocompile.ir.kernels import Window
-from neurocompile.ir.layers import BatchNorm, Conv, Input, Linear
+from neurocompile.ir.layers import BatchNorm, Conv, Linear
 from neurocompile.ir.processes import Encoder, IntegrateAndFire, ScaleSynapses, Synapses
 from neurocompile.options import steps_issues
 from neurocompile.passes import pipeline
@@ -203,9 +203,7 @@ class _Conversion:
             graph = step(graph)
         lowest = {name: np.zeros(graph.types[name].shape[0]) for name in pools(graph)}
         graph = RectifyPools(lowest)(graph)
-        (entry,) = (node.op for node in graph.inputs)
-        assert isinstance(entry, Input)
-        return Lower(Encoder(entry.shape))(graph)
+        return Lower(Encoder(()))(graph)
 
 
 def _approximated(region: Region) -> Approximated:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from onnx_models import model, node, saved
 
 from neurocompile.checker import check
@@ -128,8 +129,10 @@ def test_inputs_that_can_not_be_read(tmp_path: Path) -> None:
 
 def test_two_inputs_and_outputs(tmp_path: Path) -> None:
     nodes = [node("Relu", ["x"], "a"), node("Flatten", ["a"], "b")]
-    found = check(saved(model(nodes, IMAGE, outputs=["b", "a"]), tmp_path))
-    assert ["has the outputs" in issue.problem for issue in found.issues] == [True]
+    proto = model([*nodes, node("Add", ["x", "z"], "c")], IMAGE, outputs=["b", "a", "c"])
+    proto.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, IMAGE))
+    found = check(saved(proto, tmp_path))
+    assert [issue.problem[:15] for issue in found.issues] == ["has the outputs", "has the inputs "]
 
 
 def test_what_is_no_question(tmp_path: Path) -> None:

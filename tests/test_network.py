@@ -83,7 +83,7 @@ def test_the_import_check_finds_a_tampered_graph(model: nc.Model) -> None:
         return node
 
     graph = Graph(tuple(tampered(node) for node in model.graph.nodes), model.graph.outputs)
-    with pytest.raises(GraphError, match="differs from ONNX Runtime's result by") as caught:
+    with pytest.raises(GraphError, match=r"differs by .* from ONNX Runtime's result") as caught:
         nc.compile(nc.Model(graph, model.reference), CALIBRATION)
     assert "report this" in str(caught.value)
 

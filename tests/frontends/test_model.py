@@ -28,5 +28,5 @@ def test_import_equals_the_original(tmp_path: Path) -> None:
 def test_import_that_differs_is_told(tmp_path: Path) -> None:
     other = chain((5,), Linear(np.full((3, 5), 2.0), np.zeros(3)))
     broken = replace(Model.read(saved(PROTO, tmp_path)), graph=other)
-    with pytest.raises(GraphError, match=r"the imported network differs by 1[0-9.]* from ONNX Runtime's result"):
+    with pytest.raises(GraphError, match=r"the imported network differs by [0-9.]+ from ONNX Runtime's result"):
         broken.check_import(batch(PROTO))
