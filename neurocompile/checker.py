@@ -31,7 +31,6 @@ from neurocompile.passes.split_readout import split_readout
 _USUAL_RANGES = ((-8.0, 8.0), (1.0, 8.0))
 """Of what activations receive, where no images tell; the second for functions that are not defined below 0."""
 
-
 _BASE_BYTES = 150 << 20
 _STREAM_BYTES = 128 << 20
 """What Python and its libraries take, and what the simulator gives the largest currents of all chunks at least."""
