@@ -150,7 +150,7 @@ def check(model: str | os.PathLike[str], target: str = "numpy", *, steps: int = 
     issues += inspected.issues
     if inspected.graph is None:
         return Check(target, tuple(issues), (), 0, None, None, None, images, steps)
-    found = _Conversion(inspected.graph)
+    found = _Conversion(inspected.graph, complete=not issues)
     issues += found.issues
     size = memory = seconds = None
     if found.processes is not None and not issues:
@@ -171,9 +171,17 @@ def check(model: str | os.PathLike[str], target: str = "numpy", *, steps: int = 
 
 
 class _Conversion:
-    """Takes a network's outline through the passes, and collects what each has to say of it."""
+    """Takes a network's outline through the passes, and collects what each has to say of it.
 
-    def __init__(self, graph: Graph) -> None:
+    Parameters
+    ----------
+    graph
+        Of layers.
+    complete
+        Whether all of the network was imported; what stands in for the rest is not lowered.
+    """
+
+    def __init__(self, graph: Graph, *, complete: bool) -> None:
         self.issues: list[Issue] = []
         self.approximations: tuple[Approximated, ...] = ()
         self.processes: Graph | None = None
@@ -189,7 +197,7 @@ class _Conversion:
             self.issues += error.issues
             return
         self.approximations = tuple(_approximated(region) for region in found)
-        if self.issues:
+        if self.issues or not complete:
             return
         try:
             self.processes = self._lower(graph, found)

@@ -70,6 +70,11 @@ def test_everything_that_does_not_convert_is_told_at_once(tmp_path: Path) -> Non
     assert found.parameters == 36
 
 
+def test_what_stands_in_for_a_refused_node_is_no_input(tmp_path: Path) -> None:
+    nodes = [node("Relu", ["x"], "a"), node("LRN", ["a"], "b", size=3), node("Add", ["a", "b"], "y")]
+    assert [issue.op for issue in check(saved(model(nodes, IMAGE), tmp_path)).issues] == ["LRN"]
+
+
 def test_approximations_are_told_with_their_size(tmp_path: Path) -> None:
     nodes = [
         node("Conv", ["x", "w"], "a"),
