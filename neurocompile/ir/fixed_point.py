@@ -37,13 +37,6 @@ def shift(x: Array, exponent: int) -> Array:
     return np.left_shift(x, exponent) if exponent >= 0 else np.right_shift(x, -exponent)
 
 
-def wrap(x: Array) -> Array:
-    """Keep the lowest 24 bits of integers, as two's complement."""
-    half = 1 << (MEMBRANE_BITS - 1)
-    y: Array = ((x + half) & (2 * half - 1)) - half
-    return y
-
-
 def split_bias(bias: Array) -> tuple[Array, Array]:
     """Split membrane units into mantissas and the smallest exponents that hold them.
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocompile.ir.fixed_point import BIAS_EXPONENT_MAX, BIAS_MANTISSA_MAX, MEMBRANE_MAX, shift, split_bias, wrap
+from neurocompile.ir.fixed_point import BIAS_EXPONENT_MAX, BIAS_MANTISSA_MAX, shift, split_bias
 
 LARGEST_BIAS = BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX
 
@@ -36,21 +36,6 @@ def test_bias_is_the_nearest_that_the_widths_allow(bias: int) -> None:
 def test_bias_at_the_edges(bias: int, parts: tuple[int, int]) -> None:
     mantissa, exponent = split_bias(np.array([bias]))
     assert (mantissa.item(), exponent.item()) == parts
-
-
-@pytest.mark.parametrize(
-    ("value", "wrapped"),
-    [
-        (0, 0),
-        (MEMBRANE_MAX, MEMBRANE_MAX),
-        (MEMBRANE_MAX + 1, -MEMBRANE_MAX - 1),
-        (-MEMBRANE_MAX - 1, -MEMBRANE_MAX - 1),
-        (-MEMBRANE_MAX - 2, MEMBRANE_MAX),
-        (1 << 24, 0),
-    ],
-)
-def test_wrap_keeps_24_bits(value: int, wrapped: int) -> None:
-    assert wrap(np.array([value])).item() == wrapped
 
 
 @given(value=st.integers(-(2**31), 2**31 - 1), exponent=st.integers(-8, 8))
