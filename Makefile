@@ -2,6 +2,7 @@
 # make test    run the tests
 # make lint    check style, types and layering
 # make bench   measure the example networks in full, and the speed
+# make bench-methods   measure methods of conversion, ours and those of SpikingJelly and Sinabs
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench bench-methods clean
 
 demo: $(VENV)/installed
 	$(BIN)/neurocompile models/fashion-cnn.onnx --target lava
@@ -25,6 +26,9 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/conversion.py
+
+bench-methods: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/methods.py
 
 clean:
 	rm -rf $(VENV)
@@ -44,4 +48,8 @@ $(VENV)/installed-dev: pyproject.toml
 		*) $(BIN)/pip install "$(TORCH)" ;; \
 	esac
 	$(BIN)/pip install --editable ".[torch,dev]"
+	touch $@
+
+$(VENV)/installed-bench: $(VENV)/installed-dev
+	$(BIN)/pip install --editable ".[bench]"
 	touch $@

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from neurocompile.backend import Result
-    from neurocompile.calibration.ceilings import Calibration
     from neurocompile.checker import Check, check
     from neurocompile.compiler import compile
     from neurocompile.errors import NeurocompileError
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from neurocompile.options import Options
 
 __all__ = [
-    "Calibration",
     "Check",
     "Deployment",
     "Evaluation",
@@ -32,7 +30,6 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Calibration": "calibration.ceilings",
     "Check": "checker",
     "Deployment": "network",
     "Evaluation": "evaluate",

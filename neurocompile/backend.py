@@ -137,6 +137,9 @@ class Backend(Protocol):
     precision: ClassVar[Literal["float", "int8"]]
     """What the target is for: the command line's default."""
 
+    codes: ClassVar[tuple[str, ...]]
+    """Those whose neurons it runs, as ``Options.code`` names them."""
+
     def check(self, graph: Graph) -> Sequence[Issue]:
         """Tell every reason why this target can't take the graph."""
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -16,10 +17,11 @@ from neurocompile.errors import DataError, GraphError, Issue, NeurocompileError
 from neurocompile.frontends.onnx_file import OnnxFile
 from neurocompile.frontends.onnx_reader import inspect
 from neurocompile.ir import Graph, kernels
+from neurocompile.ir.codes import Code
 from neurocompile.ir.kernels import Window
 from neurocompile.ir.layers import BatchNorm, Conv, Linear
-from neurocompile.ir.processes import Encoder, IntegrateAndFire, ScaleSynapses, Synapses
-from neurocompile.options import steps_issues
+from neurocompile.ir.processes import Encoder, IntegrateAndFire, Neurons, ScaleSynapses, Synapses
+from neurocompile.options import CodeName, Options
 from neurocompile.passes import pipeline
 from neurocompile.passes.approximate import TOLERANCE, Approximate, Region, regions
 from neurocompile.passes.lower import Lower
@@ -119,7 +121,14 @@ class Check:
         return not self.issues
 
 
-def check(model: str | os.PathLike[str], target: str = "numpy", *, steps: int = 64, images: int = 1000) -> Check:
+def check(
+    model: str | os.PathLike[str],
+    target: str = "numpy",
+    *,
+    code: CodeName | Literal["auto"] = "auto",
+    steps: int | None = None,
+    images: int = 1000,
+) -> Check:
     """Tell what would become of a network, without images and before anything runs.
 
     Parameters
@@ -128,7 +137,9 @@ def check(model: str | os.PathLike[str], target: str = "numpy", *, steps: int = 
         An ONNX file.
     target
         Where the spiking network is to run.
-    steps, images
+    code, steps
+        As in ``Options``.
+    images
         For which memory and time are estimated.
 
     Raises
@@ -141,16 +152,16 @@ def check(model: str | os.PathLike[str], target: str = "numpy", *, steps: int = 
         If steps or images are no such numbers.
     """
     chosen = backend.find(target)
-    issues = list(steps_issues(steps))
+    options = Options(code=code, steps=steps, target=target).resolved(chosen.codes)
+    steps = options.spiking_code.steps
     if images < 1:
-        issues.append(Issue(f"images={images} is less than 1", remedy="choose 1 or more"))
-    if issues:
-        raise DataError.of(issues)
+        raise DataError(f"images={images} is less than 1", remedy="choose 1 or more")
+    issues: list[Issue] = []
     inspected = inspect(OnnxFile.read(model))
     issues += inspected.issues
     if inspected.graph is None:
         return Check(target, tuple(issues), (), 0, None, None, None, images, steps)
-    found = _Conversion(inspected.graph, complete=not issues)
+    found = _Conversion(inspected.graph, options.spiking_code, complete=not issues)
     issues += found.issues
     size = memory = seconds = None
     if found.processes is not None and not issues:
@@ -177,11 +188,14 @@ class _Conversion:
     ----------
     graph
         Of layers.
+    code
+        Of the neurons.
     complete
         Whether all of the network was imported; what stands in for the rest is not lowered.
     """
 
-    def __init__(self, graph: Graph, *, complete: bool) -> None:
+    def __init__(self, graph: Graph, code: Code, *, complete: bool) -> None:
+        self.code = code
         self.issues: list[Issue] = []
         self.approximations: tuple[Approximated, ...] = ()
         self.processes: Graph | None = None
@@ -210,7 +224,7 @@ class _Conversion:
             graph = step(graph)
         lowest = {name: np.zeros(graph.types[name].shape[0]) for name in pools(graph)}
         graph = RectifyPools(lowest)(graph)
-        return Lower(Encoder(()))(graph)
+        return Lower(Encoder(()), self.code)(graph)
 
 
 def _approximated(region: Region) -> Approximated:
@@ -240,7 +254,7 @@ def _count(op: object) -> int:
 
 
 def _size(graph: Graph) -> Size:
-    neurons = [math.prod(graph.types[n.name].shape) for n in graph.nodes if isinstance(n.op, IntegrateAndFire)]
+    neurons = [math.prod(graph.types[n.name].shape) for n in graph.nodes if isinstance(n.op, Neurons)]
     synapses = sum(node.op.weight.size for node in graph.nodes if isinstance(node.op, Synapses))
     return Size(len(neurons), sum(neurons), synapses, sum(_multiplications(graph).values()))
 

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,8 +24,8 @@ from cyclopts import (
 )
 from rich.console import Console
 
-from neurocompile import backend
-from neurocompile.calibration.ceilings import Calibration
+from neurocompile.backend import find
+from neurocompile.calibration.synthetic import synthetic_images
 from neurocompile.checker import check
 from neurocompile.compiler import compile as compile_network
 from neurocompile.data import Data, read_images
@@ -34,8 +35,10 @@ from neurocompile.ir.archive import write_npz
 from neurocompile.network import load
 from neurocompile.options import Options
 from neurocompile.report import document, terminal
+from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison, Ran
 from neurocompile.report.progress import ProgressDisplay
+from neurocompile.search import fewest_steps
 
 MISMATCH = 1
 """Exit status where the target's spikes are not the simulated ones."""
@@ -58,6 +61,7 @@ app = App(
 )
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
 Debug = Annotated[bool, Parameter(negative="")]
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
@@ -107,15 +111,20 @@ def compile_command(
     *,
     target: str = "numpy",
     data: Path | None = None,
-    steps: int = 64,
+    code: Literal["auto", "digit", "graded", "rate"] = "auto",
+    steps: int | Literal["auto"] | None = None,
+    tolerance: float = 0.1,
+    bits: int = 8,
     reset: Literal["subtract", "zero"] = "subtract",
+    signed: Flag = False,
+    wait: Flag = False,
     precision: Literal["float", "int8"] | None = None,
     encoder: Literal["constant", "poisson"] = "constant",
     decoder: Literal["membrane", "count"] = "membrane",
-    balance: Literal["percentile", "max"] = "percentile",
-    percentile: float = 99.9,
-    per: Literal["channel", "layer"] = "channel",
+    balance: Literal["max", "percentile", "channel", "mse", "ridge"] | None = None,
+    percentile: float | None = None,
     samples: int = 64,
+    budget: int = 1000,
     seed: int = 0,
     output: Output = None,
     json_: Json = False,
@@ -130,11 +139,25 @@ def compile_command(
     target
         Where the spiking network runs: numpy or lava.
     data
-        An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given.
+        An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given. If there is
+        none, synthetic images stand in, and the report says what is then not known.
+    code
+        How spikes stand for values. digit: ternary spikes, each worth half of the one before. graded: one
+        message of several bits. rate: a count of spikes. auto: the first of these that the target and the other
+        options take.
     steps
-        Time steps for an image, 1 to 4096.
+        Time steps for an image, 1 to 4096; of digit the number of digits, up to 10. 8 for digit and 32 for rate if
+        not given; auto for as few as keep the tolerance.
+    tolerance
+        Of --steps auto: the loss in percentage points on calibration images that were held out.
+    bits
+        Of the messages of graded, 4 to 8.
     reset
-        What a neuron does when it fires: subtract the threshold, or start again at zero.
+        What a neuron of rate does when it fires: subtract the threshold, or start again at zero.
+    signed
+        Neurons of rate take back what they fired too early, by negative spikes.
+    wait
+        Each layer of rate starts when the one before has finished.
     precision
         Of the weights; int8 for lava and float for numpy if not given.
     encoder
@@ -142,13 +165,15 @@ def compile_command(
     decoder
         Of the output: the accumulated membrane, or a count of spikes.
     balance
-        Thresholds from a percentile of the activations, or from the largest.
+        How thresholds are chosen: the max of a layer's activations, a percentile of them, a percentile for each
+        channel, by least squares for the number of steps (mse), or with weights and biases, layer by layer
+        (ridge). ridge for rate and graded, channel for digit if not given.
     percentile
-        Of the activations, above 0 and up to 100.
-    per
-        One threshold for each channel, or one for the layer.
+        Of the activations, above 0 and up to 100: 100 for digit and 99.9 else if not given.
     samples
         Test images that run on the target and are compared spike by spike.
+    budget
+        Test images on which it is measured where the loss comes from; 0 leaves that out.
     seed
         Of the Poisson encoder.
     output
@@ -159,25 +184,44 @@ def compile_command(
         Show the traceback of an error.
     """
     del debug
-    chosen = precision or backend.find(target).precision
+    backend = find(target)
     options = Options(
-        steps=steps,
+        code=code,
+        steps=None if steps == "auto" else steps,
+        bits=bits,
         reset=reset,
-        precision=chosen,
+        signed=signed,
+        wait=wait,
+        precision=precision or backend.precision,
         encoder=encoder,
         decoder=decoder,
-        calibration=Calibration(balance, percentile, per),
+        balance=balance,
+        percentile=percentile,
         seed=seed,
         target=target,
     )
+    reason = options.reason(backend.codes)
     if samples < 1:
         raise DataError(f"samples={samples} is less than 1", remedy="choose 1 or more test images")
+    if budget < 0:
+        raise DataError(f"budget={budget} is less than 0", remedy="choose 0 or some hundreds of test images")
     with ProgressDisplay(_Console(stderr=True)) as progress:
         trained = Model.read(model)
-        data_file = _data_file(model, data)
-        _check_output(output, model, data_file)
-        found = Data.read(data_file)
-        found.check(trained.entry.shape, trained.entry.dtype, trained.classes)
+        data_file = data or model.with_suffix(".npz")
+        if data is None and not data_file.exists():
+            _check_output(output, model)
+            found = Data(None, synthetic_images(trained.entry), None)
+        else:
+            _check_output(output, model, data_file)
+            found = Data.read(data_file)
+            found.check(trained.entry.shape, trained.entry.dtype, trained.classes)
+        search = None
+        if steps == "auto":
+            if found.x_calibration is None:
+                problem = "--steps auto needs calibration images, and there are none"
+                raise DataError(problem, remedy="give --data FILE, or a number of steps")
+            search = fewest_steps(trained, found.x_calibration, options, tolerance, progress=progress)
+            options = replace(options, steps=search.chosen.steps)
         network = compile_network(trained, found.x_calibration, options, progress=progress)
         # First what can fail soon: the file to write, and the target with its runtime and limits.
         if output is not None:
@@ -187,11 +231,16 @@ def compile_command(
             parts = deployment.run_in_parts(sample, progress=progress)
             deployed = Comparison.of(target, parts, reference.run_in_parts(sample))
         evaluation = network.evaluate(found.x_test, found.y_test, progress=progress)
+        measured = None
+        if budget:
+            labels = None if found.y_test is None else found.y_test[:budget]
+            measured = network.loss_budget(found.x_test[:budget], labels, progress=progress)
+    report = Compiled(str(model), reason, network, evaluation, deployed, measured, search)
     with _standard_output() as console:
         if json_:
-            print(json.dumps(document.compiled(str(model), network, evaluation, deployed)))
+            print(json.dumps(document.compiled(report)))
         else:
-            terminal.print_compiled(console, network, evaluation, deployed)
+            terminal.print_compiled(console, report)
     return 0 if deployed.equal else MISMATCH
 
 
@@ -201,7 +250,8 @@ def check_command(
     /,
     *,
     target: str = "numpy",
-    steps: int = 64,
+    code: Literal["auto", "digit", "graded", "rate"] = "auto",
+    steps: int | None = None,
     images: int = 1000,
     json_: Json = False,
     debug: Debug = False,
@@ -216,6 +266,8 @@ def check_command(
         The ONNX file.
     target
         Where the spiking network is to run: numpy or lava.
+    code
+        How spikes stand for values.
     steps
         Time steps for an image, for which memory and time are estimated.
     images
@@ -226,7 +278,7 @@ def check_command(
         Show the traceback of an error.
     """
     del debug
-    found = check(model, target, steps=steps, images=images)
+    found = check(model, target, code=code, steps=steps, images=images)
     with _standard_output() as console:
         if json_:
             print(json.dumps(document.checked(str(model), found)))
@@ -276,23 +328,13 @@ def run_command(
             result = Ran.of([whole])
             spikes = {f"spikes/{name}": stream for name, stream in whole.spikes.items()}
             write_npz(output, {"decisions": result.decisions, "potentials": whole.potentials, **spikes})
-    steps = network.options.steps
+    steps = network.steps
     with _standard_output() as console:
         if json_:
             print(json.dumps(document.ran(str(deployment), chosen, steps, result)))
         else:
             terminal.print_ran(console, chosen, steps, result)
     return 0
-
-
-def _data_file(model: Path, data: Path | None) -> Path:
-    beside = model.with_suffix(".npz")
-    if data is None and not beside.exists():
-        raise DataError(
-            f"there are no data: {beside} does not exist",
-            remedy="give --data FILE, an .npz file with x_calibration, x_test and y_test",
-        )
-    return data or beside
 
 
 def _check_output(output: Path | None, *inputs: Path) -> None:

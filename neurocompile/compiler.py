@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurocompile.backend import Progress, silent
+from neurocompile.backend import Progress, find, silent
+from neurocompile.calibration.ceilings import ceilings
+from neurocompile.calibration.moments import second_moments
 from neurocompile.calibration.ranges import lowest, ranges, samples
+from neurocompile.calibration.sequential import Fitted, fit
+from neurocompile.calibration.synthetic import safe_ceilings, synthetic_images
+from neurocompile.calibration.thresholds import least_squares
+from neurocompile.conversion import Conversion
 from neurocompile.data import image_issues
 from neurocompile.errors import DataError, ModelError
 from neurocompile.frontends.model import Model
 from neurocompile.frontends.torch_module import is_module
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.layers import Input
-from neurocompile.ir.processes import Encoder
+from neurocompile.ir.processes import Encoder, EncoderCode
 from neurocompile.network import Network
 from neurocompile.options import Options
 from neurocompile.passes import pipeline
@@ -37,7 +44,7 @@ _PROBES = 4
 
 def compile(
     model: str | os.PathLike[str] | Model | torch.nn.Module,
-    calibration: Array,
+    calibration: Array | None = None,
     options: Options | None = None,
     *,
     progress: Progress = silent,
@@ -49,9 +56,12 @@ def compile(
     model
         An ONNX file, a PyTorch module, or what ``Model.read`` or ``Model.of_module`` made of one.
     calibration
-        Training images ``(N, *shape)``, from which thresholds are chosen; some hundreds are enough.
+        Training images ``(N, *shape)``, from which thresholds are chosen; some hundreds are enough. Where it is
+        None synthetic ones stand in, with twice the room for activations: what is lost on real images is then
+        not known.
     options
-        What can be chosen: steps, reset, precision, encoder, decoder, calibration; ``Options()`` where it is None.
+        What can be chosen: steps, reset, precision, encoder, decoder, balance and more; ``Options()`` where it
+        is None.
     progress
         Told of each stage.
 
@@ -65,9 +75,15 @@ def compile(
         If the calibration images do not fit the network.
     """
     chosen = options or Options()
+    synthetic = calibration is None
+    if synthetic and chosen.balance is None:
+        # What real images do is not known, so nothing is fitted to synthetic ones.
+        chosen = replace(chosen, balance="channel", percentile=100.0)
+    chosen = chosen.resolved(find(chosen.target).codes)
+    code = chosen.spiking_code
     progress("compiling", 0, 4)
-    calibration = np.asarray(calibration)
     trained = _trained(model, calibration)
+    calibration = synthetic_images(trained.entry) if calibration is None else np.asarray(calibration)
     issues = image_issues(calibration, trained.entry.shape, "calibration", trained.entry.dtype)
     if issues:
         raise DataError.of(issues)
@@ -83,29 +99,34 @@ def compile(
     layers = pipeline.apply((RectifyPools(lowest(layers, calibration, pools(layers))),), layers, probe)
     if chosen.decoder == "count":
         layers = RectifyOutput()(layers)
-    ceilings = chosen.calibration.ceilings(layers, calibration)
-    if chosen.decoder == "count":
-        # Counts of different neurons only compare if they share a threshold.
-        ceilings[layers.outputs[0]] = ceilings[layers.outputs[0]].max(keepdims=True)
-    layers = pipeline.apply((Balance(ceilings),), layers, probe)
+    encoder = _encoder(trained.entry, calibration, chosen)
+    fitted = _fitted(layers, encoder, calibration, chosen)
+    if synthetic:
+        fitted = replace(fitted, thresholds=safe_ceilings(layers, fitted.thresholds, encoder.ceiling))
+    balanced = pipeline.apply((Balance(fitted.thresholds),), fitted.layers, probe)
     progress("compiling", 2, 4)
-    graph = Lower(_encoder(trained.entry, calibration, chosen), chosen.reset, readout)(layers)
+    graph = Lower(encoder, code, readout, fitted.starts)(balanced)
     progress("compiling", 3, 4)
     if chosen.precision == "float":
         graph = RoundWeights()(graph)
     else:
-        graph = Quantize("layer" if chosen.reset == "zero" else "channel")(graph)
+        moments = second_moments(balanced, graph, calibration, code)
+        graph = Quantize("layer" if chosen.reset == "zero" else "channel", moments)(graph)
     progress("compiling", 4, 4)
-    return Network(graph, chosen, trained.reference, approximations)
+    conversion = Conversion(layers, fitted.layers, fitted.thresholds, code, graph)
+    return Network(graph, chosen, trained.reference, approximations, conversion, synthetic)
 
 
-def _trained(model: str | os.PathLike[str] | Model | torch.nn.Module, calibration: Array) -> Model:
+def _trained(model: str | os.PathLike[str] | Model | torch.nn.Module, calibration: Array | None) -> Model:
     if isinstance(model, Model):
         return model
     if isinstance(model, str | os.PathLike):
         return Model.read(model)
     if is_module(model):
-        return Model.of_module(model, calibration)
+        if calibration is None:
+            problem = "a PyTorch module does not tell what images it takes"
+            raise DataError(problem, remedy="give calibration images, or an ONNX file")
+        return Model.of_module(model, np.asarray(calibration))
     raise ModelError(f"the model is a {type(model).__name__}", remedy="give an ONNX file or a PyTorch module")
 
 
@@ -115,6 +136,24 @@ def _approximated(layers: Graph, calibration: Array) -> tuple[Graph, tuple[Appro
     return Approximate(measured, samples=sampled).rewrite(layers)
 
 
+def _fitted(layers: Graph, encoder: Encoder, calibration: Array, options: Options) -> Fitted:
+    """Choose thresholds, and fit weights and biases where the method does."""
+    assert options.percentile is not None
+    code, (output,) = options.spiking_code, layers.outputs
+    # Counts of different neurons only compare if they share a threshold.
+    shared = output if options.decoder == "count" else None
+    if options.balance == "ridge":
+        return fit(layers, encoder, calibration, code, shared)
+    if options.balance == "mse":
+        thresholds = least_squares(layers, calibration, code)
+    else:
+        percentile = 100.0 if options.balance == "max" else options.percentile
+        thresholds = ceilings(layers, calibration, percentile, by_channel=options.balance == "channel")
+    if shared is not None:
+        thresholds[shared] = thresholds[shared].max(keepdims=True)
+    return Fitted(layers, {name: ceiling / code.highest for name, ceiling in thresholds.items()}, {}, 0.0)
+
+
 def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
     if entry.dtype == "uint8":
         ceiling, levels = 255.0, 255
@@ -122,5 +161,6 @@ def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
         largest = float(np.abs(calibration).max())
         ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
     if options.encoder == "poisson":
-        levels = 0
-    return Encoder(entry.shape, options.encoder, ceiling, levels, options.seed, dtype=entry.dtype)
+        return Encoder(entry.shape, "poisson", ceiling, 0, options.seed, dtype=entry.dtype)
+    sends: EncoderCode = "once" if options.spiking_code.radix > 1 else "constant"
+    return Encoder(entry.shape, sends, ceiling, levels, dtype=entry.dtype)

@@ -24,14 +24,14 @@ class Data:
     Parameters
     ----------
     x_calibration
-        Training images ``(N, *shape)``.
+        Training images ``(N, *shape)``; None where there are none.
     x_test, y_test
-        Test images ``(M, *shape)`` and their classes ``(M,)``.
+        Test images ``(M, *shape)`` and their classes ``(M,)``, None where these are not known.
     """
 
-    x_calibration: Array
+    x_calibration: Array | None
     x_test: Array
-    y_test: Array
+    y_test: Array | None
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Data:
@@ -61,9 +61,10 @@ class Data:
         DataError
             With every problem found.
         """
-        issues = image_issues(self.x_calibration, shape, "x_calibration", dtype)
-        issues += image_issues(self.x_test, shape, "x_test", dtype)
-        if self.x_test.ndim:
+        issues = image_issues(self.x_test, shape, "x_test", dtype)
+        if self.x_calibration is not None:
+            issues = image_issues(self.x_calibration, shape, "x_calibration", dtype) + issues
+        if self.x_test.ndim and self.y_test is not None:
             issues += label_issues(self.y_test, len(self.x_test), classes)
         if issues:
             raise DataError.of(issues)
@@ -131,8 +132,8 @@ def range_issues(x: Array, ceiling: float) -> list[Issue]:
     beyond = float(np.mean(np.abs(x.astype(np.float64)) > ceiling))
     if beyond <= _MOST_CLIPPED:
         return []
-    problem = f"{100 * beyond:.0f} % of the values are beyond {ceiling:g}, the largest of the calibration images"
-    return [Issue(problem, remedy="scale the images as those that the network was calibrated on")]
+    problem = f"{100 * beyond:.0f} % of the values are beyond {ceiling:g}, the largest that it was calibrated on"
+    return [Issue(problem, remedy="scale the images as those of the calibration, or calibrate it on such images")]
 
 
 def label_issues(y: Array, images: int, outputs: int) -> list[Issue]:

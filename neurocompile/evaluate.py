@@ -9,6 +9,7 @@ import numpy as np
 
 from neurocompile.backend import Activity, Executable, Progress, Result, run_in_parts, silent, total_activity
 from neurocompile.ir import Array
+from neurocompile.significance import PairedLoss, share_at_most
 
 _PART = 2_000
 """Images at a time."""
@@ -28,21 +29,27 @@ class Evaluation:
         Of the spiking network after each step, ``(T,)``.
     agreement
         The fraction of images on which both networks decide alike after the last step; None likewise.
+    loss
+        In accuracy after the last step, and how sure it is; None likewise.
     activity
         Of the encoder and each layer of neurons, over all images and steps.
     neurons
         The size of each layer of neurons.
     seconds
         The time that the simulation took.
+    labelled
+        Whether the classes are known; else what the original network decides counts as right.
     """
 
     images: int
     ann_accuracy: float | None
     accuracy_by_step: Array
     agreement: float | None
+    loss: PairedLoss | None
     activity: Mapping[str, Activity]
     neurons: Mapping[str, int]
     seconds: float
+    labelled: bool = True
 
     @property
     def steps(self) -> int:
@@ -65,6 +72,17 @@ class Evaluation:
         if not self.ann_accuracy:
             return None
         return (self.ann_accuracy - self.accuracy) / self.ann_accuracy
+
+    @property
+    def changed_decisions(self) -> int | None:
+        """The images on which the networks decide otherwise after the last step."""
+        return None if self.agreement is None else round(self.images * (1 - self.agreement))
+
+    @property
+    def changed_at_most(self) -> float | None:
+        """The fraction of all the images there are on which they do so, at most, with 95 % confidence."""
+        changed = self.changed_decisions
+        return None if changed is None else share_at_most(changed, self.images)
 
     @property
     def spikes_per_neuron(self) -> float:
@@ -112,11 +130,13 @@ def evaluate(
         decisions[start : start + _PART] = result.decisions
         activity.append(result.activity)
         seconds += result.seconds
+    last = decisions[:, -1]
     return Evaluation(
         images=len(x),
         ann_accuracy=None if ann is None else float(np.mean(ann == y)),
         accuracy_by_step=np.mean(decisions == y[:, None], axis=0),
-        agreement=None if ann is None else float(np.mean(decisions[:, -1] == ann)),
+        agreement=None if ann is None else float(np.mean(last == ann)),
+        loss=None if ann is None else PairedLoss.of(ann == y, last == y),
         activity=total_activity(activity),
         neurons=neurons,
         seconds=seconds,

@@ -15,14 +15,15 @@ from typing import Any
 import numpy as np
 
 from neurocompile.backend import Executable, Progress, Result, compile_for, decide, run_in_parts, silent
-from neurocompile.calibration.ceilings import Calibration
+from neurocompile.budget import Budget, loss_budget
+from neurocompile.conversion import Conversion
 from neurocompile.data import image_issues, label_issues, range_issues
 from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
 from neurocompile.evaluate import Evaluation, evaluate
 from neurocompile.frontends.onnx_reference import OnnxReference
 from neurocompile.ir import Array, Graph, archive
 from neurocompile.ir.paths import Source
-from neurocompile.ir.processes import Decoder, Encoder, IntegrateAndFire, Process
+from neurocompile.ir.processes import Decoder, Encoder, Neurons, Process
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.options import Options, steps_issues
 from neurocompile.passes.approximate import Approximation
@@ -50,12 +51,18 @@ class Network:
         The original network; None if this one was loaded from a file.
     approximations
         What was replaced by straight lines, and with which error.
+    conversion
+        The stages on the way; None if this one was loaded from a file.
+    synthetic
+        Whether it was calibrated on synthetic images: how large the activations of real ones get is not known.
     """
 
     graph: Graph
     options: Options
     reference: OnnxReference | None = None
     approximations: tuple[Approximation, ...] = ()
+    conversion: Conversion | None = None
+    synthetic: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -73,7 +80,7 @@ class Network:
         return {
             node.name: int(np.prod(self.graph.types[node.name].shape))
             for node in self.graph.nodes
-            if isinstance(node.op, IntegrateAndFire)
+            if isinstance(node.op, Neurons)
         }
 
     def input_issues(self, x: Array) -> list[Issue]:
@@ -95,13 +102,16 @@ class Network:
         """
         return self._decoder.read(result.potentials[:, -1], result.potentials.shape[1])
 
-    def evaluate(self, x: Array, y: Array, *, steps: int | None = None, progress: Progress = silent) -> Evaluation:
+    def evaluate(
+        self, x: Array, y: Array | None = None, *, steps: int | None = None, progress: Progress = silent
+    ) -> Evaluation:
         """Measure the network in the NumPy simulator.
 
         Parameters
         ----------
         x, y
-            Images ``(N, *shape)`` and their classes ``(N,)``.
+            Images ``(N, *shape)`` and their classes ``(N,)``; where these are not known, what the original network
+            decides counts as right.
         steps
             For which to run; as compiled where it is None.
         progress
@@ -111,22 +121,68 @@ class Network:
         ------
         DataError
             If images or labels do not fit the network, or for a wrong number of steps.
+        BackendError
+            If there are no classes, and the network was loaded from a file, which does not hold the original one.
         """
-        x, y = np.asarray(x), np.asarray(y)
-        steps = self.options.steps if steps is None else steps
-        # Labels are counted against the images, so these have to be right first.
-        _require(self.input_issues(x) or self._places_issues() or label_issues(y, len(x), self.classes), steps)
-        ann = None if self.reference is None else self._decisions(self.reference.run(x))
-        executable = compile_for("numpy", self.graph)
-        return evaluate(
-            executable,
+        x, labels = np.asarray(x), None if y is None else np.asarray(y)
+        steps = self.steps if steps is None else steps
+        _require(self._measuring_issues(x, labels), steps)
+        ann = None if self.reference is None and labels is not None else self._ann(x)
+        found = evaluate(
+            compile_for("numpy", self.graph),
             x,
-            y,
+            self._ann(x) if labels is None else labels,
             steps=steps,
             neurons=self.neurons,
             ann=ann,
             progress=progress,
         )
+        return dataclasses.replace(found, labelled=labels is not None)
+
+    def loss_budget(self, x: Array, y: Array | None = None, *, progress: Progress = silent) -> Budget:
+        """Measure where the loss comes from: what each cause in each layer adds to it.
+
+        Parameters
+        ----------
+        x, y
+            Images ``(N, *shape)`` and their classes ``(N,)``, as in ``evaluate``; some hundreds tell the worst
+            layers.
+        progress
+            Told of each part of the images.
+
+        Raises
+        ------
+        DataError
+            If images or labels do not fit the network.
+        BackendError
+            If the network was loaded from a file, which does not hold the original one.
+        """
+        x, labels = np.asarray(x), None if y is None else np.asarray(y)
+        _require(self._measuring_issues(x, labels), self.steps)
+        ann = self._ann(x)
+        assert self.conversion is not None
+        right = ann if labels is None else labels
+        return loss_budget(self.conversion, ann, x, right, steps=self.steps, progress=progress)
+
+    def _measuring_issues(self, x: Array, labels: Array | None) -> list[Issue]:
+        # Labels are counted against the images, so these have to be right first.
+        issues = self.input_issues(x) or self._places_issues()
+        return issues or ([] if labels is None else label_issues(labels, len(x), self.classes))
+
+    def _ann(self, x: Array) -> Array:
+        """Give what the original network decides."""
+        if self.reference is None:
+            raise BackendError(
+                "a deployment file does not hold the original network", remedy="compile the model again"
+            )
+        return self._decisions(self.reference.run(x))
+
+    @property
+    def steps(self) -> int:
+        """For which it was compiled."""
+        steps = self.options.steps
+        assert steps is not None
+        return steps
 
     def _places_issues(self) -> list[Issue]:
         _, *places = self.graph.types[self.graph.outputs[0]].shape
@@ -170,6 +226,7 @@ class Network:
                 "compiler": version("neurocompile"),
                 "options": dataclasses.asdict(self.options),
                 "approximations": [dataclasses.asdict(found) for found in self.approximations],
+                "synthetic": self.synthetic,
                 "graph": document,
             },
             arrays,
@@ -212,7 +269,7 @@ class Deployment:
             If the target can't record what is to be probed, or fails.
         """
         x = np.asarray(x)
-        steps = self.network.options.steps if steps is None else steps
+        steps = self.network.steps if steps is None else steps
         _require(self.network.input_issues(x), steps)
         names = tuple(self.network.neurons) if probes is None else tuple(probes)
         recordable = [node.name for node in self.network.graph.nodes if isinstance(node.op, Source)]
@@ -240,7 +297,7 @@ class Deployment:
         progress
             Told of the images that are done.
         """
-        x, steps = np.asarray(x), self.network.options.steps
+        x, steps = np.asarray(x), self.network.steps
         _require(self.network.input_issues(x), steps)
         neurons = self.network.neurons
         part = max(1, min(_PART, _PART_RECORDED // (steps * sum(neurons.values()) + 1)))
@@ -279,7 +336,8 @@ def load(path: str | os.PathLike[str]) -> Network:
     if not _is_compiled(graph):
         raise DeploymentError(f"{path} holds no spiking network", remedy="compile it again with -o")
     options = _options(document.get("options", {}))
-    return Network(graph, options, approximations=_approximations(document.get("approximations", [])))
+    approximations = _approximations(document.get("approximations", []))
+    return Network(graph, options, approximations=approximations, synthetic=bool(document.get("synthetic")))
 
 
 def _is_compiled(graph: Graph) -> bool:
@@ -289,7 +347,7 @@ def _is_compiled(graph: Graph) -> bool:
 
 def _options(stored: dict[str, Any]) -> Options:
     try:
-        return Options(**{**stored, "calibration": Calibration(**stored["calibration"])})
+        return Options(**stored)
     except (TypeError, KeyError) as error:
         raise DeploymentError(
             f"the stored options are malformed ({error})", remedy="compile it again with -o"

@@ -3,36 +3,64 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from neurocompile.calibration.ceilings import Calibration, Granularity, Statistic
 from neurocompile.errors import DataError, Issue
-from neurocompile.ir.processes import MOST_STEPS, EncoderCode, Reset
+from neurocompile.ir.codes import Code, DigitCode, GradedCode, RateCode
+from neurocompile.ir.processes import MOST_STEPS, Reset
 
+CodeName = Literal["digit", "graded", "rate"]
+"""The best first: ``auto`` takes the first that the target runs."""
+
+Balance = Literal["max", "percentile", "channel", "mse", "ridge"]
 Precision = Literal["float", "int8"]
+Encoding = Literal["constant", "poisson"]
 Decoding = Literal["membrane", "count"]
+
+MOST_DIGITS = 10
+"""Up to so many, sums of real weights are exact, and 24 bits hold a value."""
+
+_STEPS = {"digit": 8, "graded": 1, "rate": 32}
+_BALANCES: dict[str, Balance] = {"digit": "channel", "graded": "ridge", "rate": "ridge"}
+_PERCENTILES = {"digit": 100.0, "graded": 99.9, "rate": 99.9}
 
 
 @dataclass(frozen=True)
 class Options:
     """How a network is to be compiled.
 
+    What is None, and ``auto``, is chosen by ``resolved``.
+
     Parameters
     ----------
+    code
+        ``digit``: ternary spikes, each worth half of the one before. ``graded``: one message of several bits.
+        ``rate``: a count of spikes. ``auto``: the first of them that the target and the other options take.
     steps
-        For which the network runs.
+        For which the network runs; the number of digits of ``digit``, and 1 for ``graded``.
+    bits
+        Of the messages of ``graded``.
     reset
-        Of the neurons: ``subtract`` the threshold, or to ``zero``.
+        Of the neurons of ``rate``: ``subtract`` the threshold, or to ``zero``.
+    signed
+        Whether the neurons of ``rate`` take back what they fired too early, by negative spikes. Where it is None
+        they do with ``mse`` and ``ridge``, unless another option keeps them from it.
+    wait
+        Whether each layer of ``rate`` starts when the one before has finished.
     precision
         ``float``: reals, rounded so that their sums are exact. ``int8``: Loihi's integers.
     encoder
         ``constant`` current, or ``poisson`` spikes.
     decoder
         ``membrane``: what the outputs have accumulated. ``count``: spikes of output neurons.
-    calibration
-        How thresholds are chosen.
+    balance
+        How thresholds are chosen: the ``max`` of a layer's activations (Diehl et al. 2015), a ``percentile`` of
+        them (Rueckauer et al. 2017), a percentile for each ``channel`` (Kim et al. 2020), by least squares for
+        the number of steps (``mse``), or together with weights and biases, layer by layer (``ridge``).
+    percentile
+        Which, for ``percentile`` and ``channel``.
     seed
         Of the Poisson encoder.
     target
@@ -41,15 +69,20 @@ class Options:
     Raises
     ------
     DataError
-        With every option that has no such value.
+        With every option that has no such value, or does not go with another.
     """
 
-    steps: int = 64
+    code: CodeName | Literal["auto"] = "auto"
+    steps: int | None = None
+    bits: int = 8
     reset: Reset = "subtract"
+    signed: bool | None = None
+    wait: bool = False
     precision: Precision = "float"
-    encoder: EncoderCode = "constant"
+    encoder: Encoding = "constant"
     decoder: Decoding = "membrane"
-    calibration: Calibration = field(default_factory=Calibration)
+    balance: Balance | None = None
+    percentile: float | None = None
     seed: int = 0
     target: str = "numpy"
 
@@ -58,30 +91,122 @@ class Options:
         if issues:
             raise DataError.of(issues)
         # NumPy's integers are as good, but a deployment file can't hold them.
-        object.__setattr__(self, "steps", operator.index(self.steps))
-        object.__setattr__(self, "seed", operator.index(self.seed))
+        for name in ("steps", "bits", "seed"):
+            value = getattr(self, name)
+            object.__setattr__(self, name, None if value is None else operator.index(value))
+
+    @property
+    def only_rate(self) -> tuple[str, ...]:
+        """The options that no code but ``rate`` takes, as they are written on the command line."""
+        return tuple(
+            text
+            for text, chosen in (
+                ("--reset zero", self.reset == "zero"),
+                ("--signed", bool(self.signed)),
+                ("--wait", self.wait),
+                ("--encoder poisson", self.encoder == "poisson"),
+                ("--decoder count", self.decoder == "count"),
+            )
+            if chosen
+        )
+
+    def resolved(self, codes: Sequence[str]) -> Options:
+        """Choose what was left open.
+
+        Parameters
+        ----------
+        codes
+            Those that the target runs.
+
+        Raises
+        ------
+        DataError
+            If the target does not run the code, or one that the other options need.
+        """
+        code = self._chosen(codes)[0] if self.code == "auto" else self.code
+        if code not in codes:
+            raise DataError(
+                f"{self.target} does not run --code {code}", remedy=f"choose one of {', '.join(codes)}"
+            )
+        balance = self.balance or _BALANCES[code]
+        takes_signed = code == "rate" and self.reset == "subtract" and not self.wait
+        return replace(
+            self,
+            code=code,
+            signed=(takes_signed and balance in ("mse", "ridge")) if self.signed is None else self.signed,
+            steps=_STEPS[code] if self.steps is None else self.steps,
+            balance=balance,
+            percentile=_PERCENTILES[code] if self.percentile is None else self.percentile,
+        )
+
+    def reason(self, codes: Sequence[str]) -> str:
+        """Tell why ``resolved`` takes the code that it takes."""
+        return self._chosen(codes)[1] if self.code == "auto" else "as asked for"
+
+    def _chosen(self, codes: Sequence[str]) -> tuple[CodeName, str]:
+        if self.only_rate:
+            return "rate", f"the only code with {', '.join(self.only_rate)}"
+        if "digit" in codes and (self.steps is None or self.steps <= MOST_DIGITS):
+            return "digit", f"changes the fewest decisions, and {self.target} runs its neurons"
+        if "graded" in codes and self.steps is None:
+            return "graded", f"{self.target} runs no digits, and graded changes fewer decisions than rate"
+        if self.steps is not None and self.steps > MOST_DIGITS:
+            return "rate", f"the only code of {self.steps} steps"
+        return "rate", f"the only code that {self.target} runs"
+
+    @property
+    def spiking_code(self) -> Code:
+        """The code that was chosen, of resolved options."""
+        assert self.steps is not None
+        if self.code == "digit":
+            return DigitCode(self.steps)
+        if self.code == "graded":
+            return GradedCode(self.bits)
+        return RateCode(self.steps, self.reset, bool(self.signed), self.wait)
 
     def _issues(self) -> Iterator[Issue]:
-        yield from steps_issues(self.steps)
-        yield from _choice_issues("reset", self.reset, Reset)
-        yield from _choice_issues("precision", self.precision, Precision)
-        yield from _choice_issues("encoder", self.encoder, EncoderCode)
-        yield from _choice_issues("decoder", self.decoder, Decoding)
-        if isinstance(self.calibration, Calibration):
-            yield from _choice_issues("calibration.statistic", self.calibration.statistic, Statistic)
-            yield from _choice_issues("calibration.granularity", self.calibration.granularity, Granularity)
-            percentile = self.calibration.percentile
-            if not isinstance(percentile, int | float) or not 0 < percentile <= 100:
-                remedy = "choose a number above 0 and up to 100, such as 99.9"
-                yield Issue(f"percentile={percentile} is not in (0, 100]", remedy=remedy)
-        else:
-            yield Issue(f"calibration={self.calibration!r} is no Calibration", remedy="give a Calibration")
+        yield from _choice_issues("code", self.code, (*get_args(CodeName), "auto"))
+        yield from _choice_issues("reset", self.reset, get_args(Reset))
+        yield from _choice_issues("precision", self.precision, get_args(Precision))
+        yield from _choice_issues("encoder", self.encoder, get_args(Encoding))
+        yield from _choice_issues("decoder", self.decoder, get_args(Decoding))
+        if self.balance is not None:
+            yield from _choice_issues("balance", self.balance, get_args(Balance))
+        if self.steps is not None:
+            yield from steps_issues(self.steps)
+            yield from self._code_steps_issues()
+        if not _is_whole(self.bits) or not 4 <= self.bits <= 8:
+            yield Issue(f"bits={self.bits} is not in 4 to 8", remedy="choose a whole number from 4 to 8")
+        if self.percentile is not None and (
+            not isinstance(self.percentile, int | float) or not 0 < self.percentile <= 100
+        ):
+            remedy = "choose a number above 0 and up to 100, such as 99.9"
+            yield Issue(f"percentile={self.percentile} is not in (0, 100]", remedy=remedy)
         if not _is_whole(self.seed) or self.seed < 0:
             yield Issue(
                 f"seed={self.seed} is no whole number from 0", remedy="choose 0 or any larger whole number"
             )
         if not isinstance(self.target, str):
             yield Issue(f"target={self.target!r} is no name", remedy="name a backend, such as numpy or lava")
+        if self.code in ("digit", "graded") and self.only_rate:
+            problem = f"--code {self.code} does not take {', '.join(self.only_rate)}"
+            yield Issue(problem, remedy="choose --code rate, or leave these out")
+        if self.reset == "zero" and (self.signed or self.wait):
+            problem = f"--reset zero does not take {'--signed' if self.signed else '--wait'}"
+            yield Issue(problem, remedy="choose --reset subtract")
+        if self.signed and self.wait:
+            problem = "--wait does not take --signed: what has arrived in full needs no correction"
+            yield Issue(problem, remedy="leave one of them out")
+
+    def _code_steps_issues(self) -> Iterator[Issue]:
+        if not _is_whole(self.steps):
+            return
+        if self.code == "digit" and self.steps > MOST_DIGITS:  # type: ignore[operator]
+            problem = f"steps={self.steps} is more than the {MOST_DIGITS} digits of --code digit"
+            yield Issue(problem, remedy=f"choose up to {MOST_DIGITS} steps, or --code rate")
+        if self.code == "graded" and self.steps != 1:
+            problem = f"steps={self.steps}: --code graded sends one message"
+            yield Issue(problem, remedy="leave the steps out, and choose --bits")
 
 
 def steps_issues(steps: int) -> Iterator[Issue]:
@@ -91,9 +216,9 @@ def steps_issues(steps: int) -> Iterator[Issue]:
         yield Issue(f"steps={steps} is not in 1 to {MOST_STEPS}", remedy=remedy)
 
 
-def _choice_issues(name: str, value: Any, choices: Any) -> Iterator[Issue]:
-    if value not in get_args(choices):
-        yield Issue(f"{name}={value!r} is no choice", remedy=f"choose one of {', '.join(get_args(choices))}")
+def _choice_issues(name: str, value: Any, choices: Sequence[str]) -> Iterator[Issue]:
+    if value not in choices:
+        yield Issue(f"{name}={value!r} is no choice", remedy=f"choose one of {', '.join(choices)}")
 
 
 def _is_whole(value: Any) -> bool:

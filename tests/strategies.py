@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from hypothesis import strategies as st
 
-from neurocompile.calibration.ceilings import Calibration
+from neurocompile.calibration.ceilings import ceilings
 from neurocompile.ir import Array, Graph, Node, Op, run
+from neurocompile.ir.codes import Code, DigitCode, GradedCode, RateCode
 from neurocompile.ir.layers import (
     Add,
     Affine,
@@ -25,7 +26,7 @@ from neurocompile.ir.layers import (
     ReLU,
     Reshape,
 )
-from neurocompile.ir.processes import Encoder, Reset
+from neurocompile.ir.processes import Encoder
 from neurocompile.passes.balance import Balance
 from neurocompile.passes.lower import Lower
 from neurocompile.passes.pipeline import SIMPLIFY
@@ -200,16 +201,35 @@ def assert_same_function(a: Graph, b: Graph, x: Array) -> None:
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-9 * max(1, np.abs(before).max()))
 
 
-def balanced(graph: Graph, x: Array, statistic: str = "max") -> Graph:
-    """Simplify a graph of layers and balance it on images."""
+RATE = RateCode(steps=64)
+"""What its neurons are does not depend on the number of steps."""
+
+FINE_CODES: dict[str, Code] = {
+    "rate": RateCode(256),
+    "signed": RateCode(256, signed=True),
+    "wait": RateCode(256, wait=True),
+    "digit": DigitCode(8),
+    "graded": GradedCode(8),
+}
+"""Codes that all tell about 256 values apart."""
+
+
+def largest(graph: Graph, x: Array) -> dict[str, Array]:
+    """The largest values of each channel of each ReLU."""
+    return ceilings(graph, x, 100, by_channel=True)
+
+
+def balanced(graph: Graph, x: Array, highest: float = 1.0) -> Graph:
+    """Simplify a graph of layers and balance it so that the largest values on images become ``highest``."""
     for step in SIMPLIFY:
         graph = step(graph)
-    return Balance(Calibration(statistic).ceilings(graph, x))(graph)
+    return Balance({name: ceiling / highest for name, ceiling in largest(graph, x).items()})(graph)
 
 
-def lowered(graph: Graph, x: Array, *, levels: int = 255, reset: Reset = "subtract") -> Graph:
-    """Compile a graph of layers to real processes with a constant encoder."""
-    return Lower(Encoder((), "constant", 1.0, levels), reset)(balanced(graph, x))
+def lowered(graph: Graph, x: Array, *, levels: int = 255, code: Code = RATE) -> Graph:
+    """Compile a graph of layers to real processes, with an encoder that sends real values."""
+    encoder = Encoder((), "once" if code.radix > 1 else "constant", 1.0, levels)
+    return Lower(encoder, code)(balanced(graph, x, code.highest))
 
 
 def chain(shape: tuple[int, ...], *ops: Op) -> Graph:
@@ -224,4 +244,5 @@ def estimate(graph: Graph, x: Array, steps: int) -> Array:
     """What a graph of processes with one decoder says that the network's real output is."""
     (entry,), (decoder,) = graph.inputs, graph.outputs
     stream = run(graph, {entry.name: entry.op.encode(x, steps)})[decoder]
-    return stream[-1] * graph[decoder].op.unit / steps
+    scores: Array = graph[decoder].op.scores(stream[-1], steps)
+    return scores

@@ -8,6 +8,7 @@ import pytest
 
 from neurocompile.backend import Activity, Progress, Result, silent
 from neurocompile.evaluate import Evaluation, evaluate, mismatches
+from neurocompile.significance import PairedLoss, share_at_most
 
 IMAGES, STEPS, CLASSES = 20, 6, 4
 
@@ -61,7 +62,7 @@ def ann() -> np.ndarray:
 
 
 def measured(ann_accuracy: float | None, accuracy_by_step: list[float]) -> Evaluation:
-    return Evaluation(10, ann_accuracy, np.array(accuracy_by_step), None, ACTIVITY, NEURONS, 0.1)
+    return Evaluation(10, ann_accuracy, np.array(accuracy_by_step), None, None, ACTIVITY, NEURONS, 0.1)
 
 
 def first_of_largest(values: np.ndarray) -> int:
@@ -94,6 +95,13 @@ def test_figures_are_those_of_a_plain_computation(potentials: np.ndarray, y: np.
     assert found.agreement == alike / IMAGES
     assert found.ann_accuracy == ann_right / IMAGES
     assert found.loss_points == pytest.approx(100 * (found.ann_accuracy - found.accuracy))
+    decided = [first_of_largest(potentials[i, -1]) for i in range(IMAGES)]
+    only_ann = sum(ann[i] == y[i] != decided[i] for i in range(IMAGES))
+    only_snn = sum(decided[i] == y[i] != ann[i] for i in range(IMAGES))
+    assert found.loss == PairedLoss(IMAGES, only_ann, only_snn)
+    assert found.loss.points == pytest.approx(found.loss_points)
+    assert found.changed_decisions == IMAGES - alike
+    assert found.changed_at_most == share_at_most(IMAGES - alike, IMAGES)
     assert executable.asked == [(STEPS, (), 0)]
     assert told == [("running", IMAGES, IMAGES)]
 
@@ -118,6 +126,7 @@ def test_spikes_are_counted_for_a_neuron_and_an_image(potentials: np.ndarray, y:
 def test_without_the_original_there_are_no_figures_of_it(potentials: np.ndarray, y: np.ndarray) -> None:
     found = evaluate(Prepared(result(potentials)), np.zeros((IMAGES, 3)), y, steps=STEPS, neurons=NEURONS)
     assert (found.ann_accuracy, found.agreement, found.loss_points, found.loss_relative) == (None,) * 4
+    assert (found.loss, found.changed_decisions, found.changed_at_most) == (None,) * 3
 
 
 @pytest.mark.parametrize(
@@ -135,9 +144,18 @@ def test_the_loss(ann_accuracy: float, by_step: list[float], points: float, rela
     assert found.loss_relative == (None if relative is None else pytest.approx(relative))
 
 
+@pytest.mark.parametrize("images", [1, 3, 9_999, 10_000, 1_000_003])
+def test_changed_decisions_are_whole_images(images: int) -> None:
+    for changed in {0, 1, images // 3, images - 1, images}:
+        alike = np.arange(images) >= changed
+        found = replace(measured(0.8, [0.8]), images=images, agreement=float(np.mean(alike)))
+        assert found.changed_decisions == changed
+
+
 def test_a_network_without_neurons_fires_no_spikes() -> None:
     assert (
-        Evaluation(10, None, np.array([0.5]), None, {"image": ACTIVITY["image"]}, {}, 0.1).spikes_per_neuron == 0
+        Evaluation(10, None, np.array([0.5]), None, None, {"image": ACTIVITY["image"]}, {}, 0.1).spikes_per_neuron
+        == 0
     )
 
 

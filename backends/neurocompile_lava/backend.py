@@ -30,10 +30,11 @@ _STEP_SECONDS = 2.0
 
 
 class LavaBackend:
-    """Takes graphs with reset by subtraction (our neurons) or to zero (Lava's own), real or integer."""
+    """Takes graphs of every code, real or integer: neurons with reset to zero are Lava's own, others are ours."""
 
     name: ClassVar[str] = "lava"
     precision: ClassVar[Literal["float", "int8"]] = "int8"
+    codes: ClassVar[tuple[str, ...]] = ("digit", "graded", "rate")
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102
         return list(plan.issues(graph))
@@ -57,15 +58,15 @@ class LavaExecutable:
     def __init__(self, graph: Graph, python: Path) -> None:
         self._graph = graph
         self._python = python
-        self._plan = plan.plan(graph)
 
     def run(  # noqa: D102
         self, x: Array, *, steps: int, probes: Sequence[str] = (), first: int = 0, progress: Progress = silent
     ) -> Result:
-        unknown = [name for name in probes if name not in self._plan.neurons]
+        made = plan.plan(self._graph, steps)
+        unknown = [name for name in probes if name not in made.neurons]
         if unknown:
             raise BackendError(
-                f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {list(self._plan.neurons)}"
+                f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {list(made.neurons)}"
             )
         batches = []
         for start in range(0, len(x), _BATCH):
@@ -74,7 +75,7 @@ class LavaExecutable:
                 progress(doing, start + done * min(_BATCH, len(x) - start) // total, len(x))
 
             part = x[start : start + _BATCH]
-            batches.append(self._run_batch(part, first + start, steps, probes, on_progress))
+            batches.append(self._run_batch(made, part, first + start, probes, on_progress))
         return Result(
             np.concatenate([b.potentials for b in batches]),
             total_activity([b.activity for b in batches]),
@@ -85,10 +86,12 @@ class LavaExecutable:
     def close(self) -> None:  # noqa: D102
         pass
 
-    def _run_batch(self, x: Array, first: int, steps: int, probes: Sequence[str], progress: Progress) -> Result:
+    def _run_batch(
+        self, made: plan.Plan, x: Array, first: int, probes: Sequence[str], progress: Progress
+    ) -> Result:
         (entry,) = self._graph.inputs
         assert isinstance(entry.op, Encoder)
-        stream = entry.op.encode(x, steps, first)
+        stream = entry.op.encode(x, made.steps, first)
         constant = stream.strides[0] == 0
         seconds = 0.0
 
@@ -103,18 +106,18 @@ class LavaExecutable:
         with ExitStack() as stack:
             with _needing_room():
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neurocompile-")))
-                (folder / "plan.json").write_text(json.dumps(self._plan.document(steps, constant)))
+                (folder / "plan.json").write_text(json.dumps(made.document(constant)))
                 # Some of NumPy's stubs take the names of arrays for those of its own parameters.
-                arrays: dict[str, Any] = dict(self._plan.arrays)
+                arrays: dict[str, Any] = dict(made.arrays)
                 np.savez(folder / "arrays.npz", **arrays)
                 np.save(folder / "stream.npy", stream[:1] if constant else stream)
             run_worker(
                 [str(self._python), str(_WORKER), str(folder)],
-                timeout=_START_SECONDS + _STEP_SECONDS * steps,
+                timeout=_START_SECONDS + _STEP_SECONDS * made.total,
                 on_event=on_event,
             )
             potentials = _read(folder, "potentials")
-            sent = {name: _read(folder, file) for name, file in self._plan.records.items()}
+            sent = {name: _read(folder, file) for name, file in made.records.items()}
         sent[entry.name] = np.moveaxis(stream, 0, 1)
         events = {name: np.count_nonzero(stream, axis=(0, 1)) for name, stream in sent.items()}
         activity = measure_activity(self._graph, events)

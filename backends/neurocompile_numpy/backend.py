@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -17,7 +16,8 @@ from neurocompile.backend import Progress, Result, measure_activity, silent
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.paths import Source
-from neurocompile.ir.processes import Encoder, IntegrateAndFire
+from neurocompile.ir.processes import Encoder, Neurons
+from neurocompile.parallel import cores
 
 _STREAM_BYTES = 128 << 20
 """Memory of the largest streams of all chunks at once: a chunk has as many images as fit, at least one."""
@@ -31,6 +31,7 @@ class NumpyBackend:
 
     name: ClassVar[str] = "numpy"
     precision: ClassVar[Literal["float", "int8"]] = "float"
+    codes: ClassVar[tuple[str, ...]] = ("digit", "graded", "rate")
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102, ARG002
         return ()
@@ -60,7 +61,7 @@ class NumpyExecutable:
 
     def __init__(self, graph: Graph, threads: int | None = None) -> None:
         self._graph = graph
-        self._threads = threads or _cores()
+        self._threads = threads or cores()
         (self._entry,) = graph.inputs
         (self._decoder,) = graph.outputs
         self._sources = [node.name for node in graph.nodes if isinstance(node.op, Source)]
@@ -127,7 +128,7 @@ class NumpyExecutable:
     def _bytes(self, name: str) -> int:
         """Bound what a node gives out for one image and step."""
         output = self._graph.types[name]
-        sent = isinstance(self._graph[name].op, IntegrateAndFire)
+        sent = isinstance(self._graph[name].op, Neurons)
         return math.prod(output.shape) * (1 if sent else 4 if output.integer else 8)
 
     def _run_chunk(self, x: Array, start: int, first: int, steps: int, probes: Sequence[str]) -> _Chunk:
@@ -141,10 +142,3 @@ class NumpyExecutable:
             {name: np.count_nonzero(values[name], axis=(0, 1)) for name in self._sources},
             {name: np.moveaxis(values[name], 0, 1) for name in probes},
         )
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows can't tell which cores a process may use
-        return os.cpu_count() or 1

@@ -58,3 +58,13 @@ def split_bias(bias: Array) -> tuple[Array, Array]:
         rounded = (np.asarray(bias, np.int64) + (1 << (e - 1)) - 1) >> e
         mantissa = np.where(large, rounded, mantissa)
     return mantissa, exponent
+
+
+def integrate(v: Array, current: Array, bias: Array | float) -> None:
+    """Add a current, which wraps around, and a bias to membranes ``v`` of 32 bits, which saturate, in place."""
+    # Shifted left by 8 more bits than the membrane's unit and back, int32 wraps around at 24 bits.
+    u = np.left_shift(current, 32 - MEMBRANE_BITS + CURRENT_SHIFT, dtype=np.int32, casting="unsafe")
+    np.right_shift(u, 32 - MEMBRANE_BITS, out=u)
+    u += np.asarray(bias, np.int32)
+    v += u
+    np.clip(v, -MEMBRANE_MAX, MEMBRANE_MAX, out=v)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -146,7 +146,7 @@ def run(graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = N
         A graph of layers or of processes.
     feeds
         What each input node gives out: ``(B, *shape)`` for layers, an encoder's stream
-        ``(T, B, *shape)`` for processes.
+        ``(T, B, *shape)`` for processes. Other nodes named here are not computed, but give out this too.
     keep
         The nodes whose values to return; the outputs where it is None.
 
@@ -156,15 +156,31 @@ def run(graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = N
         The kept nodes' values. All others are freed as soon as nothing needs them.
     """
     kept = set(graph.outputs if keep is None else keep)
-    waiting = {node.name: len(graph.consumers(node.name)) for node in graph.nodes}
+    wanted = needed(graph, feeds, kept)
+    waiting = {
+        name: sum(r.name in wanted and r.name not in feeds for r in graph.consumers(name)) for name in wanted
+    }
     values: dict[str, Array] = {}
     for node in graph.nodes:
-        inputs = [feeds[node.name]] if node.op.arity == 0 else [values[name] for name in node.inputs]
+        if node.name not in wanted:
+            continue
+        if node.name in feeds:
+            values[node.name] = feeds[node.name]
+            continue
         # Outside of their domain functions give NaN or infinity, which whoever compares the result finds.
         with np.errstate(all="ignore"):
-            values[node.name] = node.op.run(*inputs)
+            values[node.name] = node.op.run(*(values[name] for name in node.inputs))
         for name in dict.fromkeys(node.inputs):
             waiting[name] -= 1
             if not waiting[name] and name not in kept:
                 del values[name]
     return {name: values[name] for name in kept}
+
+
+def needed(graph: Graph, feeds: Container[str], kept: Container[str]) -> set[str]:
+    """Find the nodes that have to have values for some to be kept, those that are fed among them."""
+    found: set[str] = set()
+    for node in reversed(graph.nodes):
+        if node.name in kept or any(r.name in found and r.name not in feeds for r in graph.consumers(node.name)):
+            found.add(node.name)
+    return found

@@ -12,14 +12,14 @@ from neurocompile.ir.processes import (
     CurrentSum,
     Decoder,
     Encoder,
-    IntegrateAndFire,
+    Neurons,
     SpikeMaxPool,
 )
 
-Source = Encoder | IntegrateAndFire | SpikeMaxPool
+Source = Encoder | Neurons | SpikeMaxPool
 """Sends a stream of its own; all but the encoder receive one too."""
 
-Receiver = IntegrateAndFire | SpikeMaxPool | Decoder
+Receiver = Neurons | SpikeMaxPool | Decoder
 """Has state: it adds up the currents of its paths."""
 
 
@@ -73,10 +73,18 @@ def is_direct(receiver: Node, ways: Sequence[Path]) -> bool:
     return isinstance(receiver.op, SpikeMaxPool) and len(ways) == 1 and not ways[0].synapses
 
 
-def depths(graph: Graph) -> dict[str, int]:
-    """Count, for each source and receiver, the layers before it: the longest way from the encoder.
+def starts(graph: Graph, steps: int) -> dict[str, int]:
+    """Tell at which step each source and receiver does its first one, where every layer of synapses takes a step.
 
-    A pool that takes a source's spikes as they are is as deep as that source.
+    The encoder starts at 0. A receiver starts when the latest of its sources reaches it, and neurons that look
+    ahead so many steps later; a pool that takes a source's spikes as they are starts with that source.
+
+    Parameters
+    ----------
+    graph
+        Of processes.
+    steps
+        For which each layer runs.
     """
     found: dict[str, int] = {}
     for node in graph.nodes:
@@ -85,4 +93,6 @@ def depths(graph: Graph) -> dict[str, int]:
         elif isinstance(node.op, Receiver):
             ways = paths(graph, node)
             found[node.name] = max(found[p.source] for p in ways) + (not is_direct(node, ways))
+            if isinstance(node.op, Neurons):
+                found[node.name] += node.op.lookahead(steps)
     return found

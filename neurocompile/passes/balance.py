@@ -16,20 +16,20 @@ from neurocompile.passes.fold_affine import FoldAffine
 
 @dataclass(frozen=True)
 class Balance:
-    """Scale weights so that every ReLU's ceiling is 1, the threshold of the neuron that it becomes.
+    """Scale weights so that the threshold of the neurons that each ReLU becomes is 1.
 
-    With ``l`` the layer's ceilings and ``l_prev`` those of the layers that it reads, ``W' = W * l_prev / l`` and
+    With ``l`` the layer's thresholds and ``l_prev`` those of the layers that it reads, ``W' = W * l_prev / l`` and
     ``b' = b / l`` (Diehl et al. 2015; per channel: Kim et al. 2020). The network computes what it did before,
     since ``relu(x) == l * relu(x / l)``. A ReLU's own ceiling is divided by ``l`` too.
 
     Parameters
     ----------
-    ceilings
-        For each ReLU its ceilings, which broadcast against one image; all positive, and none above its own.
+    thresholds
+        For each ReLU the value of its threshold, which broadcasts against one image; all positive.
     """
 
     fidelity: ClassVar[Fidelity] = "exact"
-    ceilings: Mapping[str, Array]
+    thresholds: Mapping[str, Array]
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         rewriter = Rewriter(graph)
@@ -37,11 +37,11 @@ class Balance:
             if not isinstance(node.op, ReLU):
                 continue
             shape = graph.types[node.name].shape
-            ceiling = self.ceilings[node.name]
+            threshold = self.thresholds[node.name]
             before, after = rewriter.fresh(f"{node.name}.normalise"), rewriter.fresh(f"{node.name}.restore")
             rewriter.redirect(node.name, after)
             # A ReLU before this one may have moved its restoring scale in between.
-            rewriter.put(before, Affine(1 / ceiling, np.zeros(1)), rewriter[node.name].inputs, shape)
-            rewriter.set(node.name, ReLU(node.op.ceiling / ceiling), (before,))
-            rewriter.put(after, Affine(ceiling, np.zeros(1)), (node.name,), shape)
+            rewriter.put(before, Affine(1 / threshold, np.zeros(1)), rewriter[node.name].inputs, shape)
+            rewriter.set(node.name, ReLU(node.op.ceiling / threshold), (before,))
+            rewriter.put(after, Affine(threshold, np.zeros(1)), (node.name,), shape)
         return FoldAffine()(rewriter.graph())

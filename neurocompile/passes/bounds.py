@@ -9,7 +9,7 @@ from neurocompile.ir.processes import (
     CurrentSum,
     Decoder,
     Encoder,
-    IntegrateAndFire,
+    Neurons,
     PoolSynapses,
     Synapses,
 )
@@ -22,9 +22,9 @@ def largest_values(graph: Graph) -> dict[str, float]:
         op = node.op
         before = [bounds[name] for name in node.inputs]
         if isinstance(op, Encoder):
-            bounds[node.name] = float(max(op.levels, 1)) if op.code == "constant" else 1.0
-        elif isinstance(op, IntegrateAndFire):
-            bounds[node.name] = 1.0
+            bounds[node.name] = float(max(op.levels, 1)) if op.code != "poisson" else 1.0
+        elif isinstance(op, Neurons):
+            bounds[node.name] = float(op.largest)
         elif isinstance(op, Synapses):
             bounds[node.name] = before[0] * op.gain * 2.0**op.weight_exponent
         elif isinstance(op, PoolSynapses):

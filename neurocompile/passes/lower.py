@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
 
 from neurocompile.errors import GraphError, Issue
 from neurocompile.ir import Array, Graph, Node, Op
+from neurocompile.ir.codes import Code
 from neurocompile.ir.layers import (
     Add,
     Affine,
@@ -30,11 +31,9 @@ from neurocompile.ir.processes import (
     CurrentSum,
     Decoder,
     Encoder,
-    IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
     Readout,
-    Reset,
     ReshapeSynapses,
     ScaleSynapses,
     SpikeMaxPool,
@@ -44,6 +43,9 @@ from neurocompile.ir.processes import (
 from neurocompile.passes.base import Fidelity
 from neurocompile.passes.ways import Way, extended
 
+_ROUNDING = 1e-9
+"""Of a ceiling that was divided by a threshold."""
+
 _MOST_WAYS = 1024
 """To one neuron: branches that are split and added again without neurons between double them each time."""
 
@@ -52,53 +54,62 @@ _MOST_WAYS = 1024
 class Lower:
     """Turn a balanced graph of layers into a graph of processes.
 
-    ReLU becomes integrate-and-fire neurons with threshold 1; a ReLU with a ceiling of 1 too, since a neuron that
-    fires at every step is at its ceiling. Everything linear between two layers of neurons becomes synapses: each
-    neuron's current is the sum of its ways, one from each source of spikes, and branches that were added or joined
-    meet in that sum. Biases are gathered at the neuron, as the constant current that it receives when nothing
-    spikes. The output's current is accumulated by the decoder.
+    ReLU becomes neurons of the code with threshold 1; a ReLU whose ceiling is the largest value that these can
+    send too, since there they are at their ceiling. Everything linear between two layers of neurons becomes
+    synapses: each neuron's current is the sum of its ways, one from each source of spikes, and branches that
+    were added or joined meet in that sum. Biases are gathered at the neuron, as the constant current that it
+    receives when nothing spikes. The output's current is accumulated by the decoder.
 
-    What is computed is the same as before for a constant input, in the limit of many steps, for reset by
-    subtraction.
+    What is computed is the same as before in the limit of many steps, or of many levels of a message, but for
+    reset to zero and Poisson spikes.
 
     Parameters
     ----------
     encoder
         The process that stands for the input.
-    reset
-        Of all neurons: ``subtract`` or ``zero``.
+    code
+        Of the neurons.
     readout
         What the decoder makes of the outputs.
+    starts
+        Where the membranes of some ReLUs' neurons start; see ``Code.neurons``.
     """
 
     fidelity: ClassVar[Fidelity] = "asymptotic"
     encoder: Encoder
-    reset: Reset = "subtract"
+    code: Code
     readout: Readout = "linear"
+    starts: Mapping[str, Array] = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         rest = _values_at_rest(graph)
-        issues = list(_what_does_not_lower(graph, rest))
+        issues = list(_what_does_not_lower(graph, rest, self.code.highest))
         if issues:
             raise GraphError.of(issues)
-        processes = _Processes(node.name for node in graph.nodes if isinstance(node.op, Input | ReLU | MaxPool))
+        reserved = [node.name for node in graph.nodes if isinstance(node.op, Input | ReLU | MaxPool)]
+        processes = _Processes(reserved, self.code.message)
         ways: dict[str, tuple[Way, ...]] = {}
         for node in graph.nodes:
             op, shape = node.op, graph.types[node.name].shape
             if isinstance(op, Input):
                 processes.put(node.name, replace(self.encoder, shape=op.shape), ())
-                unit = ScaleSynapses(np.array([self.encoder.unit]))
-                ways[node.name] = extended((Way(node.name, shape),), f"{node.name}.unit", unit)
+                # What is sent once is worth as much as the same at every step.
+                unit = self.encoder.unit * (self.code.radix if self.encoder.code == "once" else 1)
+                ways[node.name] = extended(
+                    (Way(node.name, shape),), f"{node.name}.unit", ScaleSynapses(np.array([unit]))
+                )
             elif isinstance(op, ReLU):
                 current = processes.add_ways(node.name, ways[node.inputs[0]])
-                processes.put(node.name, _neurons(rest[node.inputs[0]], shape, self.reset), (current,))
-                processes.spiking.add(node.name)
-                ways[node.name] = (Way(node.name, shape),)
+                bias = compact(_array(rest[node.inputs[0]], shape))
+                neurons = self.code.neurons(bias, self.starts.get(node.name))
+                processes.put(node.name, neurons, (current,))
+                ways[node.name] = processes.spikes(node.name, shape)
             elif isinstance(op, MaxPool):
                 current = processes.add_pooled_ways(node.name, ways[node.inputs[0]])
-                pool = SpikeMaxPool(op.kernel, op.stride, op.padding, op.dilation)
+                pool = SpikeMaxPool(op.kernel, op.stride, op.padding, op.dilation, self.code.radix)
                 processes.put(node.name, pool, (current,))
-                ways[node.name] = (Way(node.name, shape),)
+                pools_spikes = node.name in processes.spiking
+                ways[node.name] = processes.spikes(node.name, shape) if pools_spikes else (Way(node.name, shape),)
             else:
                 ways[node.name] = _merged(_through(node, [ways[name] for name in node.inputs], graph))
                 if len(ways[node.name]) > _MOST_WAYS:
@@ -107,7 +118,7 @@ class Lower:
         (output,) = graph.outputs
         current = processes.add_ways("decoder", ways[output])
         bias = compact(_array(rest[output], graph.types[output].shape))
-        decoder = processes.add("decoder", Decoder(bias, readout=self.readout), (current,))
+        decoder = processes.add("decoder", Decoder(bias, 1.0, self.code.radix, self.readout), (current,))
         return Graph.of(processes.nodes, (decoder,))
 
 
@@ -118,13 +129,16 @@ class _Processes:
     ----------
     reserved
         The names of layers that become processes: these keep them.
+    message
+        What a spike of 1 is worth.
     """
 
-    def __init__(self, reserved: Iterable[str]) -> None:
+    def __init__(self, reserved: Iterable[str], message: float) -> None:
         self.nodes: list[Node] = []
         self.spiking: set[str] = set()
-        """Those that send spikes, each of which is worth a threshold."""
+        """Those that send spikes, which are worth the same for all."""
         self._taken = set(reserved)
+        self._message = ScaleSynapses(np.array([message]))
 
     def put(self, name: str, op: Op, inputs: tuple[str, ...]) -> None:
         """Add a node under a reserved name."""
@@ -138,6 +152,11 @@ class _Processes:
         self.nodes.append(Node(name, op, inputs))
         return name
 
+    def spikes(self, source: str, shape: tuple[int, ...]) -> tuple[Way, ...]:
+        """Give the way of what neurons, or a pool of spikes, send."""
+        self.spiking.add(source)
+        return _sent(source, shape, self._message)
+
     def add_ways(self, reader: str, ways: Sequence[Way]) -> str:
         """Add the synapses of ways to a process and their sum, and give the name of the current."""
         weighted: list[Way] = []
@@ -150,13 +169,20 @@ class _Processes:
 
     def add_pooled_ways(self, reader: str, ways: Sequence[Way]) -> str:
         """Add the synapses of ways to a pool likewise; it takes spikes as they are where only wires lead to it."""
+        bare = [self._bare(way) for way in ways]
         sources = {way.source for way in ways}
         # The values of pools of currents may be worth something else than spikes.
-        if any(_has_weights(way) for way in ways) or not (len(ways) == 1 or sources <= self.spiking):
+        if any(_has_weights(way) for way in bare) or not (len(bare) == 1 or sources <= self.spiking):
             return self.add_ways(reader, ways)
         if sources <= self.spiking:
             self.spiking.add(reader)
-        return self._add_steps(reader, ways)
+        return self._add_steps(reader, bare)
+
+    def _bare(self, way: Way) -> Way:
+        """Give the way of spikes as they are, before they are given what they are worth."""
+        if way.steps and way.steps[0].op is self._message:
+            return replace(way, steps=way.steps[1:])
+        return way
 
     def _add_steps(self, reader: str, ways: Sequence[Way]) -> str:
         ends = []
@@ -173,7 +199,7 @@ def _has_weights(way: Way) -> bool:
     return any(isinstance(step.op, Synapses) for step in way.steps)
 
 
-def _what_does_not_lower(graph: Graph, rest: dict[str, Array | None]) -> Iterable[Issue]:
+def _what_does_not_lower(graph: Graph, rest: dict[str, Array | None], highest: float) -> Iterable[Issue]:
     if len(graph.outputs) != 1:
         yield Issue(f"has the outputs {list(graph.outputs)}", remedy="export a model with one output")
     if len(graph.inputs) != 1:
@@ -187,7 +213,7 @@ def _what_does_not_lower(graph: Graph, rest: dict[str, Array | None]) -> Iterabl
                 "MaxPool",
                 "put the ReLU before the pool",
             )
-        if isinstance(node.op, ReLU) and np.any(node.op.ceiling < 1):
+        if isinstance(node.op, ReLU) and np.any(node.op.ceiling < highest * (1 - _ROUNDING)):
             yield Issue("has a ceiling below the threshold", node.name, "ReLU", "balance the network first")
         if not isinstance(node.op, _LOWERED):
             yield Issue("has no spiking form", node.name, type(node.op).__name__, "export the model without it")
@@ -229,11 +255,10 @@ def _array(values: Array | None, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(np.float64(0), shape) if values is None else values
 
 
-def _neurons(bias: Array | None, shape: tuple[int, ...], reset: Reset) -> IntegrateAndFire:
-    # Half a threshold to start with rounds the count of spikes to the nearest instead of down (Bu et al. 2022).
-    # A reset to zero throws away what is left, so there it only adds spikes.
-    v_init = 0.5 if reset == "subtract" else 0.0
-    return IntegrateAndFire(compact(_array(bias, shape)), np.array(1.0), np.array(v_init), reset)
+def _sent(source: str, shape: tuple[int, ...], worth: ScaleSynapses) -> tuple[Way, ...]:
+    """Give the way of what a source sends, a 1 of which is worth this."""
+    ways = (Way(source, shape),)
+    return ways if np.all(worth.weight == 1) else extended(ways, f"{source}.unit", worth)
 
 
 def _merged(ways: Sequence[Way]) -> tuple[Way, ...]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
-from neurocompile.calibration.ceilings import Granularity
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fixed_point import CURRENT_MAX, CURRENT_SHIFT, split_bias
 from neurocompile.ir.layers import compact, per_channel
@@ -18,7 +17,7 @@ from neurocompile.ir.processes import (
     ConvSynapses,
     Decoder,
     Encoder,
-    IntegrateAndFire,
+    Neurons,
     PoolSynapses,
     ReshapeSynapses,
     ScaleSynapses,
@@ -27,8 +26,14 @@ from neurocompile.ir.processes import (
     WireSynapses,
 )
 from neurocompile.passes.base import Fidelity, Rewriter
-from neurocompile.passes.units import Branch, choose_unit
+from neurocompile.passes.error_feedback import round_weights, without_bias
+from neurocompile.passes.units import Branch, choose_unit, nearest_weights
 from neurocompile.passes.weights import gains, scale_inputs
+
+Granularity = Literal["channel", "layer"]
+
+_LEEWAY = 1.5
+"""How much larger currents may get when weights make up for each other: units have twice the room."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +45,17 @@ class Quantize:
     granularity
         ``channel``: a unit of weight, and so a threshold, for each output channel. ``layer``: one for all, which
         is what Lava's stock LIF holds.
+    moments
+        Of the inputs of weights, as ``second_moments`` measures them: with these their errors cancel out. Other
+        weights are rounded to the nearest.
     """
 
     fidelity: ClassVar[Fidelity] = "rounding"
     granularity: Granularity = "channel"
+    moments: Mapping[str, Array] = field(default_factory=dict)
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
-        return _Quantizer(graph, self.granularity).run()
+        return _Quantizer(graph, self.granularity, self.moments).run()
 
 
 @dataclass(frozen=True)
@@ -64,6 +73,7 @@ _SPIKE = _Signal(np.ones(1), 1.0)
 class _Quantizer:
     graph: Graph
     granularity: Granularity
+    moments: Mapping[str, Array]
     sent: dict[str, _Signal] = field(default_factory=dict)
     """What each source sends."""
 
@@ -76,7 +86,7 @@ class _Quantizer:
             if isinstance(op, Encoder):
                 self.rewriter.set(node.name, replace(op, integer=True), ())
                 self.sent[node.name] = replace(_SPIKE, largest=float(op.levels)) if op.levels else _SPIKE
-            elif isinstance(op, IntegrateAndFire):
+            elif isinstance(op, Neurons):
                 self._quantize_neurons(node, op)
             elif isinstance(op, Decoder):
                 unit, offset = self._quantize_paths(node, op.bias)
@@ -87,7 +97,7 @@ class _Quantizer:
                 self._quantize_pool(node)
         return self.rewriter.graph()
 
-    def _quantize_neurons(self, node: Node, op: IntegrateAndFire) -> None:
+    def _quantize_neurons(self, node: Node, op: Neurons) -> None:
         unit, offset = self._quantize_paths(node, op.bias)
         dimensions = len(self.graph.types[node.name].shape)
         bias = op.bias.reshape((1,) * (dimensions - op.bias.ndim) + op.bias.shape)
@@ -95,11 +105,8 @@ class _Quantizer:
         threshold = np.rint(1 / unit).astype(np.int64) << CURRENT_SHIFT
         if len(threshold) > 1:
             threshold = per_channel(threshold, dimensions)
-        v_init = np.rint(op.v_init * threshold).astype(np.int64)
-        self.rewriter.set(
-            node.name, IntegrateAndFire(mantissa << exponent, threshold, v_init, op.reset), node.inputs
-        )
-        self.sent[node.name] = _SPIKE
+        self.rewriter.set(node.name, op.scaled(mantissa << exponent, threshold), node.inputs)
+        self.sent[node.name] = _Signal(np.ones(1), float(op.largest))
 
     def _quantize_pool(self, node: Node) -> None:
         ways = paths(self.graph, node)
@@ -124,12 +131,13 @@ class _Quantizer:
         """
         ways = paths(self.graph, receiver)
         branches = [self._branch(path) for path in ways]
-        is_neuron = isinstance(receiver.op, IntegrateAndFire)
+        is_neuron = isinstance(receiver.op, Neurons)
         per_layer = self.granularity == "layer" or not is_neuron or not all(b.keeps_channels for b in branches)
         unit = choose_unit(branches, bias, per_layer=per_layer, has_threshold=is_neuron)
         offset = np.zeros(1, np.int64)
         for branch, path in zip(branches, ways, strict=True):
-            weight, exponent = branch.integers(unit)
+            weight, exponent, made_up = self._rounded(branch, path, unit)
+            offset = offset + made_up
             op = branch.node.op
             assert isinstance(op, Synapses)
             self.rewriter.set(
@@ -138,6 +146,32 @@ class _Quantizer:
             if exponent < 0:
                 offset = offset + self._half_units(branch, path)
         return unit, compact(offset)
+
+    def _rounded(self, branch: Branch, path: Path, unit: Array) -> tuple[Array, int, Array]:
+        """Give a branch's integer weights, their exponent, and what the bias makes up for of their errors."""
+        steps, exponent = branch.steps(unit)
+        nearest = nearest_weights(steps)
+        nothing = np.zeros(1, np.int64)
+        moments = self.moments.get(branch.node.name)
+        first = next(node for node in path.synapses if isinstance(node.op, Synapses))
+        if moments is None or first is not branch.node:
+            # What comes through other weights has other units than what was measured.
+            return nearest, exponent, nothing
+        if path.synapses[-1] is not branch.node:
+            # What pools and wires make of a bias is not the same everywhere.
+            moments = without_bias(moments)
+        rows = steps.reshape(len(moments), -1, moments.shape[1] - 1)
+        rounded = [round_weights(weight, h) for weight, h in zip(rows, moments, strict=True)]
+        weight = np.concatenate([w for w, _ in rounded]).reshape(steps.shape).astype(np.int8)
+        if (
+            branch.largest_currents(weight, exponent).max()
+            > branch.largest_currents(nearest, exponent).max() * _LEEWAY
+        ):
+            return nearest, exponent, nothing
+        bias = np.rint(np.concatenate([b for _, b in rounded]) * 2.0 ** (exponent + CURRENT_SHIFT)).astype(
+            np.int64
+        )
+        return weight, exponent, per_channel(bias, len(self.graph.types[branch.node.name].shape))
 
     def _half_units(self, branch: Branch, path: Path) -> Array:
         """Give half a unit of current for each that a branch rounds down, in membrane units; it broadcasts."""
@@ -202,7 +236,8 @@ class _Quantizer:
         weight = _per_integer(op, signal.worth, self.graph.types[node.name].shape)
         branch = Branch(node, weight, signal.largest, window=1, sources=np.arange(len(weight)))
         unit = choose_unit([branch], np.zeros(1), per_layer=rewired, has_threshold=False)
-        weight, exponent = branch.integers(unit)
+        steps, exponent = branch.steps(unit)
+        weight = nearest_weights(steps)
         self.rewriter.set(node.name, replace(op, weight=weight, weight_exponent=exponent), node.inputs)
         # What no weight leads to never carries a value: it must not take up the range of the next weights.
         worth = unit if rewired else np.where(branch.peaks > 0, unit, 0)

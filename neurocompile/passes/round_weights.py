@@ -12,7 +12,7 @@ import numpy as np
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.paths import paths, receivers
-from neurocompile.ir.processes import MOST_STEPS, Decoder, IntegrateAndFire, SpikeMaxPool, Synapses
+from neurocompile.ir.processes import MOST_STEPS, Decoder, Neurons, SpikeMaxPool, Synapses
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.bounds import largest_values
 
@@ -68,7 +68,7 @@ class RoundWeights:
             op = node.op
             if isinstance(op, Synapses) and node.name in places:
                 rewriter.set(node.name, replace(op, weight=_round(op.weight, places[node.name])), node.inputs)
-            elif isinstance(op, IntegrateAndFire | Decoder):
+            elif isinstance(op, Neurons | Decoder):
                 rewriter.set(node.name, replace(op, bias=_round(op.bias, places[node.name])), node.inputs)
         return rewriter.graph()
 
@@ -79,7 +79,7 @@ Chain = tuple[Node, ...]
 
 def _largest(node: Node, bounds: Mapping[str, float]) -> float:
     """Bound what a neuron or decoder adds in a step, or its threshold."""
-    bias = float(np.abs(node.op.bias).max()) if isinstance(node.op, IntegrateAndFire | Decoder) else 0.0
+    bias = float(np.abs(node.op.bias).max()) if isinstance(node.op, Neurons | Decoder) else 0.0
     return max(1.0, bounds[node.inputs[0]] + bias)
 
 

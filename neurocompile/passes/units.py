@@ -18,15 +18,23 @@ from neurocompile.ir.fixed_point import (
     MEMBRANE_MAX,
     WEIGHT_MAX,
 )
+from neurocompile.ir.processes import ScaleSynapses
 from neurocompile.passes.weights import gains
 
 _BIAS_MAX = 0.95 * (BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX) / 2**CURRENT_SHIFT
 """The largest bias, in units of current, with room for the offsets of rounding."""
 
-_MEMBRANE_THRESHOLDS = 8
+_MEMBRANE_THRESHOLDS = 32
 """How many thresholds a membrane holds before it saturates: currents come in bursts."""
 
+_CURRENT_MAX = CURRENT_MAX // 2
+"""So that a membrane holds sixteen thresholds and a current, which the digit code's need."""
+
 _THRESHOLD_MAX = MEMBRANE_MAX >> CURRENT_SHIFT + int(math.log2(_MEMBRANE_THRESHOLDS))
+
+_SMALLEST_SHARE = 0.85
+_CANDIDATES = 64
+"""Of thresholds below the largest, to choose among."""
 
 _COARSEST_SHARED = 2.0**-11
 """The largest unit to which a channel that needs larger ones makes all others grow."""
@@ -68,22 +76,20 @@ class Branch:
         peaks: Array = np.abs(self.weight).reshape(len(self.weight), -1).max(axis=1)
         return peaks
 
-    def integers(self, unit: Array) -> tuple[Array, int]:
-        """Round the weights to multiples of the receiver's unit, times a power of two that gives them 8 bits.
+    def steps(self, unit: Array) -> tuple[Array, int]:
+        """Give the weights as multiples of the receiver's unit, times a power of two that gives them 8 bits.
 
         Returns
         -------
-        weight, exponent
-            ``weight * 2.0**exponent * unit`` is nearest to the real weights; ``int8``, and one for all channels.
+        steps, exponent
+            ``steps * 2.0**exponent * unit`` are the real weights; one exponent for all channels.
         """
         if len(unit) > 1:
             unit = self._of_weights(unit)
         peak = float((self.peaks / unit).max())
         # A hair above a power of two is rounded to it, not to the next.
         exponent = math.ceil(math.log2(peak / WEIGHT_MAX) - 1e-9) if peak else 0
-        steps = self.weight / (unit * 2.0**exponent).reshape(-1, *[1] * (self.weight.ndim - 1))
-        np.rint(steps, out=steps)
-        return np.clip(steps, -WEIGHT_MAX, WEIGHT_MAX, out=steps).astype(np.int8), exponent
+        return self.weight / (unit * 2.0**exponent).reshape(-1, *[1] * (self.weight.ndim - 1)), exponent
 
     def _of_weights(self, unit: Array) -> Array:
         """Give the receiver's units for the channels of the weights; what leads nowhere weighs nothing."""
@@ -96,11 +102,15 @@ class Branch:
         """Give values of the channels of the weights for those of the receiver, 0 where none leads to one."""
         return values.max(keepdims=True) if self.sources is None else np.append(values, 0)[self.sources]
 
-    def largest_currents(self, unit: Array) -> Array:
-        """Bound the currents into each channel of the receiver, in units, whatever arrives."""
-        weight, exponent = self.integers(unit)
+    def largest_currents(self, weight: Array, exponent: int) -> Array:
+        """Bound the currents that integer weights bring into each channel of the receiver, whatever arrives."""
         currents = gains(self.node.op, weight) * 2.0**exponent * self.largest * self.window
         return self.at_receiver(currents)
+
+
+def nearest_weights(steps: Array) -> Array:
+    """Round weights in units of integers to the nearest."""
+    return np.clip(np.rint(steps), -WEIGHT_MAX, WEIGHT_MAX).astype(np.int8)
 
 
 def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has_threshold: bool) -> Array:
@@ -133,22 +143,42 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
     unit = np.maximum(unit, lowest)
     if has_threshold:
         unit = _whole(unit)
-    while _largest_current(branches, unit) > CURRENT_MAX:
+    while _largest_current(branches, unit) > _CURRENT_MAX:
         if has_threshold and np.all(unit == 1):
             node = branches[0].node
             raise GraphError(
-                f"a spike can bring {CURRENT_MAX} thresholds at once, more than 24 bits hold",
+                f"a spike can bring {_CURRENT_MAX} thresholds at once, more than 24 bits hold",
                 node.name,
                 type(node.op).__name__,
                 "check the model for exploding weights, or use --precision float",
             )
         unit = _grown(unit, has_threshold)
-    return unit
+    return _suiting_wires(branches, unit) if has_threshold and len(unit) > 1 else unit
+
+
+def _suiting_wires(branches: Sequence[Branch], unit: Array) -> Array:
+    """Let units grow a little where that makes whole numbers of weights one to one, as those of shortcuts are.
+
+    A single weight's error is not made up for by others, and has the same sign for all values.
+    """
+    single = [b for b in branches if isinstance(b.node.op, ScaleSynapses) and b.weight.size == len(b.weight)]
+    thresholds = np.floor(np.linspace(1, _SMALLEST_SHARE, _CANDIDATES)[:, None] / unit)
+    error = np.zeros(thresholds.shape)
+    for branch in single:
+        _, exponent = branch.steps(unit)
+        sizes = branch.at_receiver(branch.peaks) * thresholds * 2.0**-exponent
+        error += np.abs(sizes - np.rint(sizes)) / np.maximum(sizes, 1)
+    chosen: Array = 1 / np.take_along_axis(thresholds, error.argmin(axis=0)[None], axis=0)[0]
+    return chosen
 
 
 def _largest_current(branches: Sequence[Branch], unit: Array) -> float:
+    currents = []
+    for branch in branches:
+        steps, exponent = branch.steps(unit)
+        currents.append(branch.largest_currents(nearest_weights(steps), exponent))
     # Branches that lie side by side do not add up.
-    return float(np.max(sum(branch.largest_currents(unit) for branch in branches)))
+    return float(np.max(sum(currents)))
 
 
 def _grown(unit: Array, has_threshold: bool) -> Array:

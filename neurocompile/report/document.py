@@ -6,26 +6,33 @@ import dataclasses
 from importlib.metadata import version
 from typing import Any
 
+from neurocompile.budget import Budget
 from neurocompile.checker import Check
-from neurocompile.evaluate import Evaluation
-from neurocompile.network import Network
-from neurocompile.report.deployed import Comparison, Ran
+from neurocompile.report.compiled import Compiled
+from neurocompile.report.deployed import Ran
+from neurocompile.search import Search
+from neurocompile.significance import PairedLoss
 
 SCHEMA = 1
 
 
-def compiled(model: str, network: Network, evaluation: Evaluation, deployed: Comparison) -> dict[str, Any]:
+def compiled(found: Compiled) -> dict[str, Any]:
     """Describe what ``neurocompile MODEL`` found."""
+    network, evaluation, deployed = found.network, found.evaluation, found.deployed
     return {
         **_head("compile"),
-        "model": model,
+        "model": found.model,
+        "data": "synthetic" if network.synthetic else "given",
         "options": dataclasses.asdict(network.options),
+        "code": {"name": network.options.code, "reason": found.reason},
         "approximations": [dataclasses.asdict(approximation) for approximation in network.approximations],
         "ann": {"accuracy": evaluation.ann_accuracy},
         "snn": {
             "accuracy": evaluation.accuracy,
             "accuracy_by_step": [float(a) for a in evaluation.accuracy_by_step],
             "agreement": evaluation.agreement,
+            "changed_decisions": evaluation.changed_decisions,
+            "changed_at_most": evaluation.changed_at_most,
             "images": evaluation.images,
             "steps": evaluation.steps,
             "seconds": evaluation.seconds,
@@ -42,7 +49,13 @@ def compiled(model: str, network: Network, evaluation: Evaluation, deployed: Com
                 for name, activity in evaluation.activity.items()
             ],
         },
-        "loss": {"points": evaluation.loss_points, "relative": evaluation.loss_relative},
+        "loss": {
+            "points": evaluation.loss_points,
+            "relative": evaluation.loss_relative,
+            **_significance(evaluation.loss),
+        },
+        "budget": None if found.budget is None else _budget(found.budget),
+        "steps_search": None if found.search is None else _search(found.search),
         "deployment": {
             "target": deployed.target,
             "samples": len(deployed.ran.decisions),
@@ -89,6 +102,48 @@ def checked(model: str, check: Check) -> dict[str, Any]:
             "seconds": check.seconds,
         },
     }
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    return {
+        "images": budget.images,
+        "points": budget.points,
+        "remainder": budget.remainder,
+        "by_cause": dict(budget.by_cause),
+        "layers": [
+            {
+                "name": layer.layer,
+                "points": layer.points,
+                "error": layer.error,
+                "causes": {cause: dataclasses.asdict(share) for cause, share in layer.causes.items()},
+                "remedy": layer.remedy,
+            }
+            for layer in budget.layers
+        ],
+    }
+
+
+def _search(search: Search) -> dict[str, Any]:
+    return {
+        "tolerance": search.tolerance,
+        "reached": search.reached,
+        "chosen": search.chosen.steps,
+        "tried": [
+            {
+                "steps": tried.steps,
+                "images": tried.images,
+                "changed": tried.changed,
+                "points": tried.points,
+                "at_most": tried.at_most,
+            }
+            for tried in search.tried
+        ],
+    }
+
+
+def _significance(loss: PairedLoss | None) -> dict[str, Any]:
+    names = ("low", "high", "confidence", "p_value", "only_ann_right", "only_snn_right")
+    return {name: None if loss is None else getattr(loss, name) for name in names}
 
 
 def _head(kind: str) -> dict[str, Any]:

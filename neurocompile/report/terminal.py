@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from rich import box
@@ -9,24 +10,46 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.evaluate import Evaluation
 from neurocompile.network import Network
-from neurocompile.report.deployed import Comparison, Ran
+from neurocompile.options import Options
+from neurocompile.report.compiled import Compiled
+from neurocompile.report.deployed import Ran
+from neurocompile.search import Search
+from neurocompile.significance import PairedLoss
+
+_SYNTHETIC = (
+    "no data: calibrated and measured on synthetic images, with values from 0 to 1, or of bytes to 255. "
+    "Not known are the accuracy, how real images differ from these, and activations of more than twice the "
+    "largest found, which would be clipped. Give --data FILE to know."
+)
 
 
-def print_compiled(console: Console, network: Network, evaluation: Evaluation, deployed: Comparison) -> None:
+def print_compiled(console: Console, found: Compiled) -> None:
     """Print what ``neurocompile MODEL`` found."""
+    network, evaluation, deployed = found.network, found.evaluation, found.deployed
     options = network.options
+    console.print(f"[bold]{_code(options)}[/]: {found.reason}", highlight=False)
+    if found.search is not None:
+        console.print(_search(found.search))
+        console.print(_search_verdict(found.search), highlight=False)
     console.print(
-        f"[bold]{_count(evaluation.images, 'test image')}[/], {options.precision} weights, "
-        f"reset {'by subtraction' if options.reset == 'subtract' else 'to zero'}, {options.encoder} input, "
-        f"simulated in {evaluation.seconds:.1f} s"
+        f"[bold]{_count(evaluation.images, 'synthetic image' if network.synthetic else 'test image')}[/], "
+        f"{options.precision} weights, "
+        f"{options.encoder} input, simulated in {evaluation.seconds:.1f} s"
     )
     if network.approximations:
         console.print(_approximations(network))
-    console.print(_accuracy(evaluation))
+    if network.synthetic:
+        console.print(Text(_SYNTHETIC, style="yellow"))
+    console.print(_accuracy(evaluation) if evaluation.labelled else _agreement(evaluation))
+    for line in _significance(evaluation):
+        console.print(line, highlight=False)
     console.print(_activity(evaluation))
+    if found.budget is not None:
+        _print_budget(console, found.budget)
     ran = deployed.ran
     differ = sum(deployed.mismatches.values())
     console.print(
@@ -107,6 +130,90 @@ def _accuracy(evaluation: Evaluation) -> Table:
             style="bold" if last else None,
         )
     return table
+
+
+def _agreement(evaluation: Evaluation) -> Table:
+    table = _table("", "decide as the ANN")
+    for step in _powers(evaluation.steps):
+        table.add_row(f"SNN, {_count(step, 'step')}", _percent(float(evaluation.accuracy_by_step[step - 1])))
+    return table
+
+
+def _significance(evaluation: Evaluation) -> Iterator[str]:
+    loss, changed, at_most = evaluation.loss, evaluation.changed_decisions, evaluation.changed_at_most
+    if loss is None or changed is None or at_most is None:
+        return
+    if evaluation.labelled:
+        yield from _verdict(loss)
+    # A bound is not to be rounded to below itself.
+    bound = f"{math.ceil(1e4 * at_most) / 100:.2f} %"
+    yield f"  decided unlike the ANN {changed:,} of {evaluation.images:,} (at most {bound} with 95 % confidence)"
+
+
+def _verdict(loss: PairedLoss) -> Iterator[str]:
+    gained = loss.measurable and loss.points < 0
+    # A gain of 1 to 2 points is a loss of -2 to -1. The sum turns -0.0 into 0.0.
+    found = (-loss.points, -loss.high, -loss.low) if gained else (loss.points, loss.low, loss.high)
+    points, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in found)
+    verdict = f"{'measurable' if loss.measurable else 'no measurable'} {'gain' if gained else 'loss'}"
+    p = "p < 0.001" if loss.p_value < 0.001 else f"p = {loss.p_value:.3f}"
+    yield f"[bold]{verdict}[/]: {points} points, {100 * loss.confidence:g} % confidence {low} to {high}"
+    only_ann, only_snn = f"{loss.only_ann_right:,}", f"{loss.only_snn_right:,}"
+    yield f"  right by the ANN only {only_ann}, by the SNN only {only_snn} (McNemar's {p})"
+
+
+def _code(options: Options) -> str:
+    if options.code == "digit":
+        return f"digit code, {_count(options.spiking_code.steps, 'digit')}"
+    if options.code == "graded":
+        return f"graded code, messages of {options.bits} bits"
+    chosen = {"reset to zero": options.reset == "zero", "signed": options.signed, "waiting": options.wait}
+    return ", ".join(["rate code", *(name for name, is_chosen in chosen.items() if is_chosen)])
+
+
+def _search(search: Search) -> Table:
+    table = _table("tried", "images", "decide otherwise", "loss", "at most, 95 %")
+    for tried in search.tried:
+        table.add_row(
+            _count(tried.steps, "step"),
+            str(tried.images),
+            str(tried.changed),
+            f"{tried.points:.2f} points",
+            f"{tried.at_most:.2f} points",
+            style="bold" if tried is search.chosen else None,
+        )
+    return table
+
+
+def _search_verdict(search: Search) -> str:
+    chosen = search.chosen
+    what = "loss" if chosen.loss is not None else "loss (every changed decision counts, without labels)"
+    if search.reached:
+        verdict = f"{_count(chosen.steps, 'step')}: the fewest within {search.tolerance:g} points"
+    else:
+        verdict = f"no number of steps is within {search.tolerance:g} points; {chosen.steps} lose least"
+    return f"{verdict}; {what} at most {chosen.at_most:.2f} points with 95 % confidence"
+
+
+def _print_budget(console: Console, budget: Budget) -> None:
+    """Print the layers that add most to the loss, and why."""
+    table = _table(f"loss on {budget.images} images", "points", "error", "most of it", "what helps")
+    for layer in budget.layers:
+        table.add_row(
+            Text(layer.layer),
+            _signed(layer.points),
+            f"{100 * layer.error:.1f} %",
+            layer.worst or "",
+            Text(layer.remedy),
+        )
+    table.add_row("all", _signed(budget.points), style="bold")
+    console.print(table)
+    causes = [f"{cause} {_signed(points)}" for cause, points in budget.by_cause.items()]
+    console.print(f"points by cause: {', '.join(causes)}; left over {_signed(budget.remainder)}", highlight=False)
+
+
+def _signed(points: float) -> str:
+    return f"{round(points, 2) + 0.0:.2f}"
 
 
 def _powers(steps: int) -> Iterator[int]:

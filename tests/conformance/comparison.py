@@ -8,11 +8,11 @@ from neurocompile import backend
 from neurocompile.backend import Result, measure_activity
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.paths import Source
-from neurocompile.ir.processes import Encoder, IntegrateAndFire
+from neurocompile.ir.processes import Encoder, Neurons
 
 
 def neurons(graph: Graph) -> list[str]:
-    return [node.name for node in graph.nodes if isinstance(node.op, IntegrateAndFire)]
+    return [node.name for node in graph.nodes if isinstance(node.op, Neurons)]
 
 
 def by_definition(graph: Graph, x: Array, steps: int) -> Result:
@@ -48,7 +48,7 @@ def found(tested: str, graph: Graph, x: Array, steps: int) -> Result:
 def assert_equal(found: Result, reference: Result) -> None:
     assert found.spikes.keys() == reference.spikes.keys()
     for name, spikes in reference.spikes.items():
-        assert found.spikes[name].shape == spikes.shape
+        assert (found.spikes[name].dtype, found.spikes[name].shape) == (spikes.dtype, spikes.shape)
         assert np.count_nonzero(found.spikes[name] != spikes) == 0, f"the spikes of {name} differ"
     np.testing.assert_array_equal(found.potentials, reference.potentials, strict=True)
     assert found.activity == reference.activity

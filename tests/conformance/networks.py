@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
-from neurocompile.calibration.ceilings import Calibration
+from neurocompile.calibration.ceilings import ceilings
 from neurocompile.calibration.ranges import lowest, ranges, samples
 from neurocompile.ir import Array, Graph, Node, Op
 from neurocompile.ir.layers import (
@@ -26,7 +27,7 @@ from neurocompile.ir.layers import (
     Softmax,
 )
 from neurocompile.ir.processes import Encoder
-from neurocompile.options import Options
+from neurocompile.options import CodeName, Options
 from neurocompile.passes.approximate import Approximate, regions
 from neurocompile.passes.balance import Balance
 from neurocompile.passes.lower import Lower
@@ -472,6 +473,8 @@ def images(layers: Graph, count: int) -> Array:
 
 def compiled(layers: Graph, options: Options) -> Graph:
     """Compile a graph of layers to processes, with all of the compiler's passes."""
+    options = options.resolved(get_args(CodeName))
+    code = options.spiking_code
     x = images(layers, 24)
     layers, readout = split_readout(layers)
     bent = tuple(dict.fromkeys(region.input for region in regions(layers)))
@@ -481,12 +484,14 @@ def compiled(layers: Graph, options: Options) -> Graph:
     layers = RectifyPools(lowest(layers, x, pools(layers)))(layers)
     if options.decoder == "count":
         layers = RectifyOutput()(layers)
-    ceilings = Calibration("max").ceilings(layers, x)
+    largest = ceilings(layers, x, 100, by_channel=True)
     if options.decoder == "count":
-        ceilings[layers.outputs[0]] = ceilings[layers.outputs[0]].max(keepdims=True)
+        largest[layers.outputs[0]] = largest[layers.outputs[0]].max(keepdims=True)
     levels = {"poisson": 0, "constant": 255 if options.precision == "int8" else 2**16 - 1}[options.encoder]
-    encoder = Encoder((), options.encoder, 1.0, levels, options.seed)
-    graph = Lower(encoder, options.reset, readout)(Balance(ceilings)(layers))
+    sends = "once" if code.radix > 1 else options.encoder
+    encoder = Encoder((), sends, 1.0, levels, options.seed)
+    thresholds = {name: ceiling / code.highest for name, ceiling in largest.items()}
+    graph = Lower(encoder, code, readout)(Balance(thresholds)(layers))
     if options.precision == "float":
         return RoundWeights()(graph)
     return Quantize("layer" if options.reset == "zero" else "channel")(graph)

@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import neurocompile_lava.backend
 import neurocompile_numpy.backend
+import numpy as np
 import pytest
 from conformance import networks
 from conformance.comparison import assert_equal, by_definition, expected, found, neurons
 from conformance.networks import Network, compiled, images
 
 from neurocompile import backend
-from neurocompile.options import Options
+from neurocompile.options import CodeName, Options
+
+CHOICES: dict[str, dict[str, object]] = {
+    "int8": {"precision": "int8"},
+    "zero": {"reset": "zero"},
+    "signed": {"signed": True},
+    "wait": {"wait": True},
+    "poisson": {"encoder": "poisson"},
+    "count": {"decoder": "count"},
+    "digit": {"code": "digit", "steps": 8},
+    "digit3": {"code": "digit", "steps": 3},
+    "graded": {"code": "graded", "steps": 1},
+    "graded4": {"code": "graded", "steps": 1, "bits": 4},
+}
 
 
-def case(network: Network, *options: str, count: int = 3, steps: int = 12) -> object:
-    """Name a case by what differs from the defaults of ``Options``."""
-    fields = {"int8": "precision", "zero": "reset", "poisson": "encoder", "count": "decoder"}
-    chosen = Options(steps=steps, **{fields[o]: o for o in options})  # type: ignore[arg-type]
-    return pytest.param(network, chosen, count, id="-".join([network.__name__, *options, f"{count}x{steps}"]))
+def case(network: Network, *choices: str, count: int = 3, steps: int = 12) -> object:
+    """Name a case by what differs from rates of reals."""
+    chosen: dict[str, object] = {"code": "rate", "steps": steps, "signed": False}
+    for choice in choices:
+        chosen |= CHOICES[choice]
+    name = "-".join([network.__name__, *choices, f"{count}x{chosen['steps']}"])
+    return pytest.param(network, Options(**chosen), count, id=name)  # type: ignore[arg-type]
 
 
 CASES = [
@@ -71,6 +87,27 @@ CASES = [
     case(networks.shares, "int8"),
     case(networks.one_score),
     case(networks.one_score, "int8", "zero"),
+    case(networks.residual, "int8", "signed"),
+    case(networks.pool_of_spikes, "signed"),
+    case(networks.two_shortcuts, "signed", "poisson", "count"),
+    case(networks.residual, "wait", steps=6),
+    case(networks.branches_before_pools, "int8", "wait", steps=6),
+    case(networks.pool_of_currents, "int8", "wait", "poisson"),
+    case(networks.two_shortcuts, "int8", "wait", "poisson", "count", count=1),
+    case(networks.deep, "int8", "digit"),
+    case(networks.pool_of_spikes, "int8", "digit3"),
+    case(networks.pool_of_input, "int8", "digit"),
+    case(networks.pool_of_currents, "digit"),
+    case(networks.residual, "digit3"),
+    case(networks.positive, "int8", "digit", count=1),
+    case(networks.branches_before_pools, "int8", "digit"),
+    case(networks.pool_of_signed_values, "digit"),
+    case(networks.rearranged, "int8", "digit3"),
+    case(networks.deep, "graded4"),
+    case(networks.pool_of_spikes, "int8", "graded4"),
+    case(networks.pool_of_currents, "graded"),
+    case(networks.residual, "int8", "graded"),
+    case(networks.branches, "int8", "graded", count=1),
 ]
 
 
@@ -80,6 +117,7 @@ def test_runs_as_defined(tested: str, network: Network, options: Options, count:
     layers = network()
     graph = compiled(layers, options)
     x = images(layers, count)
+    assert options.steps is not None
     assert_equal(found(tested, graph, x, options.steps), expected(tested, graph, x, options.steps))
 
 
@@ -113,10 +151,15 @@ def test_records_only_what_is_probed(tested: str) -> None:
     assert list(result.spikes) == [name]
 
 
+@pytest.mark.parametrize("code", ["rate", "digit", "graded"])
 @pytest.mark.parametrize("network", networks.NETWORKS, ids=lambda network: network.__name__)
-def test_the_networks_are_alive(network: Network) -> None:
-    """Equal spikes say little of a network that is silent, or that fires all the time."""
+def test_the_networks_are_alive(network: Network, code: CodeName) -> None:
+    """Equal spikes say little of a network whose neurons all send the same, all the time."""
     layers = network()
-    graph = compiled(layers, Options(precision="int8"))
-    for name, spikes in by_definition(graph, images(layers, 3), 12).spikes.items():
-        assert 0.02 < spikes.mean() < 0.8, name
+    options = Options(code=code, precision="int8", signed=False)
+    steps = {"rate": 12, "digit": 8, "graded": 1}[code]
+    for name, spikes in by_definition(compiled(layers, options), images(layers, 3), steps).spikes.items():
+        values, counts = np.unique(spikes, return_counts=True)
+        assert counts.max() < 0.98 * spikes.size, name
+        assert code != "digit" or values.tolist() == [-1, 0, 1]
+        assert code != "rate" or spikes.mean() < 0.8

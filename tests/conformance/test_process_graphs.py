@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -14,7 +15,9 @@ from neurocompile.ir.processes import (
     ConvSynapses,
     CurrentSum,
     Decoder,
+    DigitNeurons,
     Encoder,
+    GradedNeurons,
     IntegrateAndFire,
     LinearSynapses,
     PoolSynapses,
@@ -31,7 +34,7 @@ class Builder:
     def __init__(self, *shape: int, integer: bool, code: str = "constant") -> None:
         self.rng = np.random.default_rng(sum(shape))
         self.integer = integer
-        levels = 255 if code == "constant" else 0
+        levels = 0 if code == "poisson" else 255
         self.nodes = [Node("input", Encoder(shape, code, 1.0, levels, 3, integer))]  # type: ignore[arg-type]
 
     def add(self, op: Op, *inputs: str) -> str:
@@ -44,21 +47,20 @@ class Builder:
         drawn = self.rng.integers(-60, 100, shape)
         return drawn.astype(np.int8) if self.integer else drawn / 64
 
-    def neurons(self, threshold: float, *inputs: str, bias: float = 0.0) -> str:
-        """Add neurons; threshold and bias are given in units of the current."""
-        if self.integer:
-            values = [np.array(round(n * 64)) for n in (bias, threshold, threshold / 2)]
-        else:
-            values = [np.array(n / 64) for n in (bias, threshold, threshold / 2)]
-        return self.add(IntegrateAndFire(*values), *inputs)
+    def units(self, *values: float) -> list[Array]:
+        """Give values in units of the current as parameters of neurons."""
+        return [np.array(round(n * 64) if self.integer else n / 64) for n in values]
 
-    def decode(self) -> Graph:
+    def neurons(self, threshold: float, *inputs: str, bias: float = 0.0, **others: bool) -> str:
+        """Add neurons; threshold and bias are given in units of the current."""
+        return self.add(IntegrateAndFire(*self.units(bias, threshold, threshold / 2), **others), *inputs)  # type: ignore[arg-type]
+
+    def decode(self, radix: int = 1) -> Graph:
         size = int(np.prod(Graph.of(self.nodes, [self.nodes[-1].name]).types[self.nodes[-1].name].shape))
         self.add(ReshapeSynapses((size,)))
         self.add(LinearSynapses(self.weight(4, size)))
-        self.nodes.append(
-            Node("decoder", Decoder(np.zeros(1, int if self.integer else float)), (self.nodes[-1].name,))
-        )
+        bias = np.full(1, 5, int if self.integer else float)
+        self.nodes.append(Node("decoder", Decoder(bias, 1.0, radix), (self.nodes[-1].name,)))
         return Graph.of(self.nodes, ["decoder"])
 
 
@@ -127,20 +129,56 @@ def wired_neurons(b: Builder) -> Graph:
     return Graph.of(b.nodes, ["decoder"])
 
 
+def digits_at_pools(b: Builder) -> Graph:
+    """Digits reach a pool as they are, and one with currents and the digits of a layer that starts later."""
+    b.add(ConvSynapses(b.weight(2, 2, 3, 3), padding=(1, 1, 1, 1)))
+    first = b.add(DigitNeurons(*b.units(-5, 40_000), 1))
+    pooled = b.add(SpikeMaxPool((2, 2), (1, 1), (1, 1, 0, 0), radix=2), first)
+    b.add(ConvSynapses(b.weight(2, 2, 1, 1)), pooled)
+    second = b.add(DigitNeurons(*b.units(3, 150), 4))
+    left, right = b.add(embedded(2, 0, 4, 5, 4), first), b.add(embedded(2, 2, 4, 5, 4), second)
+    outer = b.add(ConvSynapses(b.weight(4, 2, 1, 1)), "input")
+    b.add(CurrentSum(), left, right, outer)
+    b.add(SpikeMaxPool((2, 2), (2, 1), radix=2))
+    b.add(ConvSynapses(b.weight(3, 4, 1, 1)))
+    b.add(DigitNeurons(*b.units(0, 60_000), 2))
+    return b.decode(radix=2)
+
+
+def every_code(b: Builder) -> Graph:
+    """Neurons that go on firing, Lava's own among them, lead to those that count so many steps of input."""
+    channels = 2
+    for neurons in (
+        IntegrateAndFire(*b.units(7, 9000, 0), "zero"),
+        DigitNeurons(*b.units(5, 60), 3),
+        IntegrateAndFire(*b.units(20, 80, 0), "zero"),
+        IntegrateAndFire(*b.units(11, 60, 30), wait=True),
+        IntegrateAndFire(*b.units(-5, 90, 45), signed=True),
+        GradedNeurons(*b.units(30, 200), 5),
+        IntegrateAndFire(*b.units(-20, 300, 150), wait=True),
+        DigitNeurons(*b.units(-5, 250), 1),
+    ):
+        b.add(ConvSynapses(b.weight(3, channels, 1, 1)))
+        b.add(neurons)
+        channels = 3
+    return b.decode()
+
+
 GRAPHS: dict[str, tuple[tuple[int, ...], Callable[[Builder], Graph]]] = {
     "one axis": ((3, 17), one_axis),
     "three axes": ((2, 4, 5, 3), three_axes),
     "branches meet at a pool": ((2, 5, 4), branches_meet_at_a_pool),
     "spikes meet at a pool": ((2, 5, 4), spikes_meet_at_a_pool),
     "wired neurons": ((2, 5, 4), wired_neurons),
+    "digits at pools": ((2, 5, 4), digits_at_pools),
+    "every code": ((2, 5, 4), every_code),
 }
 
-every_graph = pytest.mark.parametrize("name", GRAPHS)
-every_type = pytest.mark.parametrize(
-    ("integer", "code"),
-    [(False, "constant"), (True, "constant"), (True, "poisson")],
-    ids=["real", "int8", "poisson"],
-)
+CASES = [
+    *itertools.product(GRAPHS, [False], ["constant"]),
+    *itertools.product(GRAPHS, [True], ["constant", "poisson"]),
+    *itertools.product(["digits at pools"], [False, True], ["once"]),
+]
 
 
 def made(name: str, integer: bool, code: str) -> tuple[Graph, Array]:
@@ -150,16 +188,15 @@ def made(name: str, integer: bool, code: str) -> tuple[Graph, Array]:
 
 
 @pytest.mark.parametrize("tested", backend.names())
-@every_graph
-@every_type
+@pytest.mark.parametrize(("name", "integer", "code"), CASES)
 def test_runs_as_defined(tested: str, name: str, integer: bool, code: str) -> None:
     graph, x = made(name, integer, code)
     assert_equal(found(tested, graph, x, 10), expected(tested, graph, x, 10))
 
 
-@every_graph
+@pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("integer", [False, True])
 def test_the_graphs_are_alive(name: str, integer: bool) -> None:
     graph, x = made(name, integer, "constant")
     for layer, spikes in by_definition(graph, x, 10).spikes.items():
-        assert 0.02 < spikes.mean() < 0.9, (layer, spikes.mean())
+        assert 0.02 < np.mean(spikes != 0) < 0.9, (layer, spikes.mean())

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import Any, TypeVar
 
 import numpy as np
 import pytest
@@ -18,9 +21,12 @@ from neurocompile.ir.processes import (
     ConvSynapses,
     CurrentSum,
     Decoder,
+    DigitNeurons,
     Encoder,
+    GradedNeurons,
     IntegrateAndFire,
     LinearSynapses,
+    Neurons,
     PoolSynapses,
     Process,
     Readout,
@@ -57,30 +63,44 @@ def check(op: Process, expected: Array, *streams: Array) -> Array:
     return result
 
 
-def fire(current: list[float], bias: float, threshold: float, v_init: float, reset: Reset) -> list[bool]:
-    """One neuron, step by step, in Python's floats."""
+Number = TypeVar("Number", int, Fraction)
+
+
+def wrapped(current: int) -> int:
+    """A current in membrane units, in Python's unbounded integers, cut to 24 bits."""
+    return (current * 64 + 2**23) % 2**24 - 2**23
+
+
+def saturated(v: Number) -> Number:
+    return max(1 - 2**23, min(2**23 - 1, v)) if isinstance(v, int) else v
+
+
+def units(current: Array) -> list[int] | list[Fraction]:
+    """One neuron's currents, in membrane units."""
+    return [wrapped(a) if isinstance(a, int) else Fraction(a) for a in current.tolist()]
+
+
+def fire(
+    current: Sequence[Number],
+    bias: Number,
+    threshold: Number,
+    v_init: Number,
+    reset: Reset = "subtract",
+    signed: bool = False,
+    wait: bool = False,
+) -> list[int]:
+    """One neuron, step by step, on exact numbers; integers in 24 bits."""
     v, spikes = v_init, []
+    for a in current if wait else ():
+        v = saturated(v + a + bias)
     for a in current:
-        v = v + a + bias
-        spikes.append(v > threshold)
-        if spikes[-1]:
-            v = v - threshold if reset == "subtract" else 0.0
+        v = v if wait else saturated(v + a + bias)
+        spikes.append(1 if v > threshold else -1 if signed and v < 0 and sum(spikes) > 0 else 0)
+        v = 0 * v if reset == "zero" and spikes[-1] else v - spikes[-1] * threshold
     return spikes
 
 
-def fire_integer(current: list[int], bias: int, threshold: int, v_init: int, reset: Reset) -> list[bool]:
-    """One neuron, step by step, in Python's unbounded integers, wrapped and clipped at 24 bits."""
-    v, spikes = v_init, []
-    for a in current:
-        shifted = (a * 64 + 2**23) % 2**24 - 2**23
-        v = max(-(2**23) + 1, min(2**23 - 1, v + shifted + bias))
-        spikes.append(v > threshold)
-        if spikes[-1]:
-            v = v - threshold if reset == "subtract" else 0
-    return spikes
-
-
-resets = st.sampled_from(["subtract", "zero"])
+modes = st.sampled_from([{}, {"reset": "zero"}, {"signed": True}, {"wait": True}, {"signed": True, "wait": True}])
 eighths = st.integers(-24, 24).map(lambda i: i / 8)
 
 
@@ -89,30 +109,28 @@ eighths = st.integers(-24, 24).map(lambda i: i / 8)
     bias=hnp.arrays(np.float64, (3,), elements=eighths),
     threshold=st.sampled_from([0.5, 1.0, 2.0]),
     v_init=st.sampled_from([0.0, 0.5, -1.0]),
-    reset=resets,
+    mode=modes,
 )
-def test_real_neurons(current: Array, bias: Array, threshold: float, v_init: float, reset: Reset) -> None:
-    spikes = IntegrateAndFire(bias, np.array(threshold), np.array(v_init), reset).run(current)
+def test_real_neurons(current: Array, bias: Array, threshold: float, v_init: float, mode: dict[str, Any]) -> None:
+    spikes = IntegrateAndFire(bias, np.array(threshold), np.array(v_init), **mode).run(current)
     for image, neuron in np.ndindex(2, 3):
-        expected = fire(current[:, image, neuron].tolist(), float(bias[neuron]), threshold, v_init, reset)
-        assert spikes[:, image, neuron].tolist() == expected
+        exact = Fraction(bias[neuron]), Fraction(threshold), Fraction(v_init)
+        assert spikes[:, image, neuron].tolist() == fire(units(current[:, image, neuron]), *exact, **mode)
 
 
 large = st.integers(-3 * CURRENT_MAX, 3 * CURRENT_MAX)
+thresholds = st.integers(1, 2**17 - 1).map(lambda mantissa: mantissa << 6)
+integer_currents = hnp.arrays(np.int32, (12, 1, 3), elements=large | st.integers(-20, 20))
+integer_biases = hnp.arrays(np.int64, (3,), elements=st.integers(-(2**19), 2**19))
 
 
-@given(
-    current=hnp.arrays(np.int32, (12, 1, 3), elements=large | st.integers(-20, 20)),
-    bias=hnp.arrays(np.int64, (3,), elements=st.integers(-(2**19), 2**19)),
-    threshold=st.integers(1, 2**17 - 1).map(lambda mantissa: mantissa << 6),
-    reset=resets,
-)
-def test_integer_neurons_wrap_and_saturate(current: Array, bias: Array, threshold: int, reset: Reset) -> None:
-    spikes = IntegrateAndFire(bias, np.array(threshold), np.array(threshold // 2), reset).run(current)
+@given(current=integer_currents, bias=integer_biases, threshold=thresholds, mode=modes)
+def test_integer_neurons_wrap_and_saturate(
+    current: Array, bias: Array, threshold: int, mode: dict[str, Any]
+) -> None:
+    spikes = IntegrateAndFire(bias, np.array(threshold), np.array(threshold // 2), **mode).run(current)
     for neuron in range(3):
-        expected = fire_integer(
-            current[:, 0, neuron].tolist(), int(bias[neuron]), threshold, threshold // 2, reset
-        )
+        expected = fire(units(current[:, 0, neuron]), int(bias[neuron]), threshold, threshold // 2, **mode)
         assert spikes[:, 0, neuron].tolist() == expected
 
 
@@ -148,13 +166,255 @@ def test_integer_neurons_take_spikes_as_they_are(reset: Reset, count: type) -> N
     """Counts of 255 are worth 255 * 64, which no byte holds."""
     current = (np.arange(12) % 4 * 85).astype(count)
     spikes = integer_neuron(9000, -1, reset).run(current.reshape(12, 1, 1))
-    assert spikes.reshape(-1).tolist() == fire_integer(current.astype(int).tolist(), -1, 9000, 0, reset)
+    assert spikes.reshape(-1).tolist() == fire(units(current.astype(int)), -1, 9000, 0, reset)
 
 
 def test_real_neurons_take_signed_spikes_as_they_are() -> None:
     current = np.array([1, 1, -1, 1, 1, 0, 1], np.int8)
     spikes = IntegrateAndFire(np.full(1, 0.25), np.array(1.5), np.zeros(1)).run(current.reshape(7, 1, 1))
-    assert spikes.reshape(-1).tolist() == fire(current.tolist(), 0.25, 1.5, 0.0, "subtract")
+    exact = fire([Fraction(int(a)) for a in current], Fraction(1, 4), Fraction(3, 2), Fraction(0))
+    assert spikes.reshape(-1).tolist() == exact
+
+
+def one(neurons: Process, current: Sequence[float]) -> list[int]:
+    """What one neuron sends."""
+    return list(neurons.run(np.array(current).reshape(-1, 1, 1)).reshape(-1).tolist())
+
+
+HALF = np.full(1, 0.5)
+
+
+def test_signed_neurons_take_back_what_they_fired_too_early() -> None:
+    current = [2.0, 0.0, 0.0, -2.0, 0.0, 0.0]
+    assert sum(one(IntegrateAndFire(np.zeros(1), np.ones(1), HALF), current)) == 2
+    assert one(IntegrateAndFire(np.zeros(1), np.ones(1), HALF, signed=True), current) == [1, 1, 0, -1, -1, 0]
+
+
+def test_signed_neurons_never_take_back_more_than_they_fired() -> None:
+    current = RNG.normal(size=(200, 5, 7))
+    spikes = IntegrateAndFire(np.zeros(1), np.ones(1), HALF, signed=True).run(current)
+    assert spikes.min() == -1
+    assert np.cumsum(spikes, axis=0, dtype=int).min() == 0
+
+
+@given(current=hnp.arrays(np.float64, (9, 1, 4), elements=eighths), threshold=st.sampled_from([0.5, 1.0, 1.5]))
+def test_waiting_neurons_fire_as_often_as_what_has_arrived_is_worth(current: Array, threshold: float) -> None:
+    """That is to the nearest, and at a tie one less, since a membrane at its threshold does not fire."""
+    neurons = IntegrateAndFire(np.zeros(1), np.array(threshold), np.array(threshold / 2), wait=True)
+    spikes = neurons.run(current)
+    worth = current.sum(axis=0) / threshold
+    tie = worth % 1 == 0.5
+    np.testing.assert_array_equal(spikes.sum(axis=0), np.clip(np.floor(worth + 0.5) - tie, 0, 9))
+    assert np.all(np.diff(spikes.astype(int), axis=0) <= 0)
+
+
+def test_values_are_as_many_thresholds_as_mean_spikes() -> None:
+    spikes = np.array([1, -1, 1, 1]).reshape(4, 1, 1)
+    assert IntegrateAndFire(np.zeros(1), np.ones(1), HALF, signed=True).value(spikes).item() == 0.5
+
+
+# --- Digits
+
+
+def digits(
+    current: Sequence[Number],
+    bias: Number,
+    threshold: Number,
+    ahead: int,
+    *,
+    signed: bool = True,
+    bounded: bool = False,
+) -> list[int]:
+    """One neuron's digits by what they are for, on exact numbers.
+
+    What is left to be sent, of what is known of the input by then, is compared with what the digit is worth; here
+    nothing doubles but, of saturating integers, the bounds.
+    """
+    steps = len(current)
+    padded = [*current, *[0 * bias] * ahead]
+    left, spikes = Fraction(bias), []
+    # The membrane's unit at the step that the first of the currents comes is a half.
+    for k in range(-ahead, steps):
+        left += Fraction(padded[k + ahead]) / 2 ** (k + ahead + 1)
+        if bounded:
+            unit = Fraction(1, 2 ** (k + ahead + 1))
+            left = max((1 - 2**23) * unit, min((2**23 - 1) * unit, left))
+        if k < 0:
+            continue
+        worth = Fraction(threshold, 2 ** (k + 1))
+        limit = worth / 2 if k == steps - 1 else worth * 2 / 3
+        sent = sum(s * 2 ** (k - 1 - i) for i, s in enumerate(spikes))
+        spikes.append(1 if left > limit else -1 if signed and left < -limit and sent > 0 else 0)
+        left -= spikes[-1] * worth
+    return spikes
+
+
+aheads = st.integers(1, 4)
+
+
+@given(
+    current=hnp.arrays(np.float64, (7, 2, 3), elements=eighths),
+    bias=hnp.arrays(np.float64, (3,), elements=eighths),
+    threshold=st.sampled_from([0.5, 1.0, 2.0]),
+    ahead=aheads,
+)
+def test_real_digits(current: Array, bias: Array, threshold: float, ahead: int) -> None:
+    spikes = DigitNeurons(bias, np.array(threshold), ahead).run(current)
+    for image, neuron in np.ndindex(2, 3):
+        exact = Fraction(bias[neuron]), Fraction(threshold)
+        assert spikes[:, image, neuron].tolist() == digits(units(current[:, image, neuron]), *exact, ahead)
+
+
+@given(current=integer_currents, bias=integer_biases, threshold=thresholds, ahead=aheads)
+def test_integer_digits_wrap_and_saturate(current: Array, bias: Array, threshold: int, ahead: int) -> None:
+    spikes = DigitNeurons(bias, np.array(threshold), ahead).run(current)
+    for neuron in range(3):
+        inputs = units(current[:, 0, neuron])
+        expected = digits(inputs, int(bias[neuron]), threshold, ahead, bounded=True)
+        assert spikes[:, 0, neuron].tolist() == expected
+
+
+@given(data=st.data(), ahead=aheads, bias=st.integers(-(2**19), 2**19))
+def test_digits_do_not_change_where_membranes_saturate(data: st.DataObject, ahead: int, bias: int) -> None:
+    """They hold ``2 ** (ahead + 1)`` thresholds and a current."""
+    threshold = data.draw(st.integers(1, MEMBRANE_MAX >> ahead + 7), label="mantissa") << 6
+    most = MEMBRANE_MAX - (threshold << ahead + 1) >> 6
+    current = data.draw(
+        st.lists(st.integers(-most, most) | st.sampled_from([-most, most]), min_size=8, max_size=8)
+    )
+    neurons = DigitNeurons(np.array(bias), np.array(threshold), ahead)
+    found = neurons.run(np.array(current, np.int32).reshape(8, 1, 1))
+    assert found.reshape(-1).tolist() == digits([64 * a for a in current], bias, threshold, ahead)
+
+
+def once(values: Array, steps: int) -> Array:
+    """A current that brings all of a value with the first digit."""
+    stream = np.zeros((steps, 1, *values.shape))
+    stream[0] = 2 * values
+    return stream
+
+
+VALUES = np.arange(-200, 1500) / 1024
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+@pytest.mark.parametrize("ahead", [1, 2, 3])
+def test_digits_are_the_value_to_half_of_the_last(steps: int, ahead: int) -> None:
+    nothing, last = np.zeros(1), 2.0**-steps
+    neurons = DigitNeurons(nothing, np.ones(1), ahead)
+    spikes = neurons.run(once(VALUES, steps))
+    np.testing.assert_allclose(neurons.value(spikes)[0], VALUES.clip(0, 1 - last), rtol=0, atol=last / 2)
+    # A bias is a value that has arrived.
+    biased = DigitNeurons(VALUES, np.ones(1), ahead).run(once(np.zeros(VALUES.shape), steps))
+    np.testing.assert_array_equal(biased, spikes)
+    # The next layer, to which they come one by one, sends what they are worth.
+    np.testing.assert_array_equal(neurons.value(neurons.run(spikes)), neurons.value(spikes))
+
+
+def test_digits_do_not_follow_each_other() -> None:
+    """So there are as few as there can be; a value above 2/3 would need a digit that is worth 1."""
+    spikes = DigitNeurons(np.zeros(1), np.ones(1), 3).run(once(VALUES[VALUES < 2 / 3], 8))
+    assert not np.any(spikes[:-2] * spikes[1:-1])
+
+
+def test_digits_that_can_not_be_negative_collapse() -> None:
+    """The first digit of one input is there before the last ones of another, which take nearly all of it away."""
+    current = [1, 0, 0, 0, -8, -8, -8, -8]
+    neurons = DigitNeurons(np.zeros(1), np.ones(1), 3)
+    sent = one(neurons, np.array(current, float))
+    assert sent == [1, -1, -1, -1, -1, 0, 0, 0]
+    assert neurons.value(np.array(sent)[:, None]).item() == 1 / 32
+    exact = [Fraction(a) for a in current]
+    positive = digits(exact, Fraction(0), Fraction(1), 3, signed=False)
+    assert neurons.value(np.array(positive)[:, None]).item() == 1 / 2
+
+
+def test_digits_without_a_look_ahead_collapse_on_a_residual() -> None:
+    """A shortcut and its branch bring twice as much with each digit as any later digits can send."""
+    current = 2 * np.array([0.0, 1, 1, 1, 1, 1, 1, 1]).reshape(8, 1, 1)
+    careful, hasty = (DigitNeurons(np.zeros(1), np.ones(1), ahead) for ahead in (3, 0))
+    assert careful.value(careful.run(current)).item() == careful.value(current).item() == 254 / 256
+    assert hasty.value(hasty.run(current)).item() == 127 / 256
+
+
+# --- Graded messages
+
+
+def message(v: Number, threshold: Number, levels: int) -> int:
+    return max(0, min(levels, math.floor(Fraction(v) * levels / threshold + Fraction(1, 2))))
+
+
+@given(
+    current=hnp.arrays(np.float64, (2, 3, 4), elements=eighths),
+    bias=hnp.arrays(np.float64, (4,), elements=eighths),
+    threshold=st.sampled_from([0.5, 1.0, 2.0]),
+    levels=st.sampled_from([1, 4, 15, 255]),
+)
+def test_real_messages(current: Array, bias: Array, threshold: float, levels: int) -> None:
+    found = GradedNeurons(bias, np.array(threshold), levels).run(current)
+    for place in np.ndindex(current.shape):
+        v = Fraction(current[place]) + Fraction(bias[place[-1]])
+        assert found[place] == message(v, Fraction(threshold), levels)
+
+
+@given(
+    current=integer_currents, bias=integer_biases, threshold=thresholds, levels=st.sampled_from([1, 4, 15, 255])
+)
+def test_integer_messages_wrap_and_saturate(current: Array, bias: Array, threshold: int, levels: int) -> None:
+    found = GradedNeurons(bias, np.array(threshold), levels).run(current)
+    for place in np.ndindex(current.shape):
+        v = saturated(wrapped(int(current[place])) + int(bias[place[-1]]))
+        assert found[place] == message(v, threshold, levels)
+
+
+def test_messages_round_to_the_nearest_and_up_at_ties() -> None:
+    neurons = GradedNeurons(np.zeros(1), np.ones(1), 4)
+    assert one(neurons, [-1, 0.124, 0.125, 0.374, 0.375, 0.876, 1, 3]) == [0, 0, 1, 1, 2, 4, 4, 4]
+    assert neurons.value(np.array([2, 4])[:, None]).item() == 0.75
+
+
+# --- Of all neurons
+
+REAL_NEURONS: dict[str, Neurons] = {
+    "rate": IntegrateAndFire(np.zeros(1), np.ones(1), HALF),
+    "signed": IntegrateAndFire(np.zeros(1), np.ones(1), HALF, signed=True),
+    "wait": IntegrateAndFire(np.zeros(1), np.ones(1), HALF, wait=True),
+    "digit": DigitNeurons(np.zeros(1), np.ones(1), 3),
+    "graded": GradedNeurons(np.zeros(1), np.ones(1), 255),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "sends", "largest", "ahead"),
+    [
+        ("rate", np.bool_, 1, 0),
+        ("signed", np.int8, 1, 0),
+        ("wait", np.bool_, 1, 8),
+        ("digit", np.int8, 1, 3),
+        ("graded", np.uint8, 255, 0),
+    ],
+)
+def test_what_neurons_send(kind: str, sends: type, largest: int, ahead: int) -> None:
+    neurons = REAL_NEURONS[kind]
+    spikes = neurons.run(RNG.normal(size=(9, 2, 50)))
+    assert spikes.dtype == neurons.sends == sends
+    assert spikes.max() == neurons.largest == largest
+    assert neurons.lookahead(9) == ahead
+
+
+@pytest.mark.parametrize("kind", REAL_NEURONS)
+def test_neurons_send_the_same_at_another_scale(kind: str) -> None:
+    neurons, current = REAL_NEURONS[kind], RNG.integers(-20, 30, (9, 2, 50))
+    scaled = neurons.scaled(np.array(0), np.array(16 << 6))
+    np.testing.assert_array_equal(scaled.run(current.astype(np.int32)), neurons.run(current / 16))
+
+
+@pytest.mark.parametrize("kind", REAL_NEURONS)
+def test_what_neurons_received_is_in_thresholds(kind: str) -> None:
+    neurons = REAL_NEURONS[kind].scaled(np.array([32]), np.array([16 << 6]))
+    current = np.array([8, 0, 0, 0], np.int32).reshape(4, 1, 1)
+    share = 4 / 16 if kind == "digit" else 2 / 16
+    assert neurons.received(current).item() == share + 1 / 32
 
 
 # --- Connections
@@ -385,6 +645,36 @@ def test_max_pool_of_signed_spikes() -> None:
     np.testing.assert_array_equal(np.cumsum(pooled.astype(np.int64), axis=0), largest)
 
 
+def test_a_pool_that_fires_when_any_input_does_is_wrong() -> None:
+    """Of two neurons that take turns each fires at half of the steps, and so does their maximum."""
+    spikes = np.array([[1, 0], [0, 1]] * 4, bool).reshape(8, 1, 1, 2)
+    assert np.any(spikes, axis=-1).mean() == 1
+    assert SpikeMaxPool((2,)).run(spikes).mean() == 0.5
+
+
+@pytest.mark.parametrize("space", [(2,), (4, 4)])
+@given(data=st.data())
+def test_max_pool_of_digits_gives_digits_of_the_maximum(space: tuple[int, ...], data: st.DataObject) -> None:
+    spikes = data.draw(hnp.arrays(np.int8, (6, 2, 1, *space), elements=st.integers(-1, 1)))
+    window = Window((2,) * len(space), (2,) * len(space))
+    pooled = SpikeMaxPool(window.kernel, window.stride, radix=2).run(spikes)
+    assert pooled.dtype == np.int8
+    assert np.abs(pooled).max() <= 1
+    # By every step, too: so it can be sent on at once.
+    worth = 2 ** np.arange(6).reshape(6, *[1] * (spikes.ndim - 1))
+    totals, found = (np.cumsum(stream.astype(int) * worth[::-1], axis=0) for stream in (spikes, pooled))
+    np.testing.assert_array_equal(flat(found), torch_max(flat(totals), window))
+
+
+def test_a_pool_of_the_largest_digit_of_each_step_is_wrong() -> None:
+    digits_of = np.array([[1, 0], [-1, 1], [0, 1]], np.int8)
+    worth = np.array([4, 2, 1])
+    assert worth @ digits_of.max(axis=1) == 7
+    pooled = SpikeMaxPool((2,), radix=2).run(digits_of.reshape(3, 1, 1, 2))
+    assert (worth @ digits_of).tolist() == [2, 3]
+    assert worth @ pooled.reshape(3) == 3
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float64])
 def test_max_pool_of_constant_currents_is_their_maximum(dtype: type) -> None:
     current = RNG.integers(-(10**6), 10**6, (2, 1, 4, 4)).astype(dtype)
@@ -414,6 +704,14 @@ def test_integer_code_is_an_integer_stream() -> None:
     stream = encoder.encode(np.array([[0, 200]], np.uint8), 2)
     assert (stream.dtype, stream.tolist()) == (np.int32, [[[0, 200]], [[0, 200]]])
     assert encoder.infer() == TensorType((2,), stream=True, integer=True)
+
+
+def test_once_gives_the_value_at_the_first_step_only() -> None:
+    encoder = Encoder((3,), "once", ceiling=2.0, levels=10)
+    stream = encoder.encode(X, 4)
+    np.testing.assert_array_equal(stream[0], Encoder((3,), ceiling=2.0, levels=10).encode(X, 1)[0])
+    assert not np.any(stream[1:])
+    assert encoder.unit == 0.2
 
 
 POISSON = Encoder((2, 3), "poisson", ceiling=2.0, seed=3)
@@ -465,6 +763,23 @@ def test_real_decoder_takes_spikes_as_they_are() -> None:
     assert Decoder(np.zeros(1)).run(np.ones((3, 1, 1), np.bool_)).reshape(-1).tolist() == [1.0, 2.0, 3.0]
 
 
+@pytest.mark.parametrize("integer", [False, True])
+def test_decoder_of_digits(integer: bool) -> None:
+    current, bias = RNG.integers(-20, 20, (9, 2, 3)), RNG.integers(-99, 99, 3)
+    dtype = np.int32 if integer else np.float64
+    decoder = Decoder(bias if integer else bias / 64, 1 / 64 if integer else 1.0, 2)
+    accumulated = decoder.run(current.astype(dtype))
+    for t in range(1, 10):
+        worth = 2.0 ** -np.arange(1, t + 1)
+        expected = np.einsum("tbi,t->bi", current[:t], worth) + bias / 64
+        np.testing.assert_allclose(decoder.scores(accumulated[t - 1], t), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_integer_decoder_of_digits_counts_beyond_32_bits() -> None:
+    result = Decoder(np.array([1]), 1.0, 2).run(np.full((10, 1, 1), CURRENT_MAX, np.int32))
+    assert result[-1].item() == 64 * CURRENT_MAX * 1023 + 1024
+
+
 READ: dict[Readout, Callable[[torch.Tensor], torch.Tensor]] = {
     "linear": lambda x: x,
     "sigmoid": torch.sigmoid,
@@ -479,7 +794,7 @@ READ: dict[Readout, Callable[[torch.Tensor], torch.Tensor]] = {
 def test_decoder_reads_the_answer(readout: Readout, shape: tuple[int, ...]) -> None:
     accumulated = RNG.integers(-(10**6), 10**6, shape)
     expected = READ[readout](torch.from_numpy(accumulated * (0.125 / 64)))
-    found = Decoder(np.zeros(1), 0.125, readout).read(accumulated, 64)
+    found = Decoder(np.zeros(1), 0.125, readout=readout).read(accumulated, 64)
     np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
@@ -522,10 +837,19 @@ BROKEN: dict[str, tuple[Callable[[], Op], tuple[TensorType, ...], str]] = {
         (REAL,),
         "has values of shape [1, 1, 1, 1]",
     ),
+    "digits kind": (lambda: DigitNeurons(ZERO, WHOLE, 3), (REAL,), "its parameters do not fit"),
+    "digits shape": (lambda: DigitNeurons(ZERO, np.zeros(3), 3), (REAL,), "has values of shape [3]"),
+    "no look-ahead": (lambda: DigitNeurons(ZERO, ZERO, 0), (REAL,), "starts 0 steps late"),
+    "no levels": (lambda: GradedNeurons(ZERO, ZERO, 0), (REAL,), "has 0 levels"),
+    "levels beyond a byte": (lambda: GradedNeurons(ZERO, ZERO, 256), (REAL,), "has 256 levels"),
     "decoder kind": (lambda: Decoder(WHOLE), (REAL,), "its bias does not fit"),
     "decoder shape": (lambda: Decoder(np.zeros(3)), (REAL,), "has values of shape [3]"),
     "decoder unit": (lambda: Decoder(ZERO, np.inf), (REAL,), "has unit=inf"),
-    "decoder readout": (lambda: Decoder(np.zeros(()), 1.0, "softmax"), (SCALAR,), "has no axis for its readout"),
+    "decoder readout": (
+        lambda: Decoder(np.zeros(()), 1.0, 1, "softmax"),
+        (SCALAR,),
+        "has no axis for its readout",
+    ),
     "encoder levels": (lambda: Encoder((1,), integer=True), (), "has no levels to round them to"),
     "encoder ceiling": (lambda: Encoder((1,), ceiling=0.0), (), "has ceiling=0.0"),
     "encoder infinite": (lambda: Encoder((1,), ceiling=np.inf), (), "has ceiling=inf"),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -8,15 +10,17 @@ from strategies import images, layer_graphs, lowered
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fan_out import fan_out
-from neurocompile.ir.paths import Path, depths, is_direct, paths, receivers
+from neurocompile.ir.paths import Path, is_direct, paths, receivers, starts
 from neurocompile.ir.processes import (
     Connections,
     ConvSynapses,
     CurrentSum,
     Decoder,
+    DigitNeurons,
     Encoder,
     IntegrateAndFire,
     LinearSynapses,
+    Neurons,
     PoolSynapses,
     ReshapeSynapses,
     ScaleSynapses,
@@ -125,8 +129,19 @@ def test_paths_lead_from_sources_through_synapses() -> None:
     assert paths(RESIDUAL, RESIDUAL["out"]) == (Path("m", (RESIDUAL["flat"], RESIDUAL["fc"])),)
 
 
-def test_depth_is_the_longest_way_and_a_pool_of_spikes_adds_none() -> None:
-    assert depths(RESIDUAL) == {"x": 0, "n": 1, "pool": 1, "m": 2, "out": 3}
+def test_a_layer_starts_after_the_longest_way_and_a_pool_of_spikes_with_its_source() -> None:
+    assert starts(RESIDUAL, 5) == {"x": 0, "n": 1, "pool": 1, "m": 2, "out": 3}
+
+
+@pytest.mark.parametrize(
+    ("neurons", "ahead"),
+    [(replace(NEURON, signed=True), 0), (replace(NEURON, wait=True), 4), (DigitNeurons(*np.ones((2, 1)), 3), 3)],
+)
+def test_neurons_that_look_ahead_start_later(neurons: Neurons, ahead: int) -> None:
+    nodes = [Node(n.name, neurons, n.inputs) if n.op is NEURON else n for n in RESIDUAL.nodes]
+    first, second = 1 + ahead, 2 + 2 * ahead
+    expected = {"x": 0, "n": first, "pool": first, "m": second, "out": second + 1}
+    assert starts(Graph.of(nodes, ("out",)), 5) == expected
 
 
 SIDE_BY_SIDE = Graph(
@@ -146,7 +161,7 @@ SIDE_BY_SIDE = Graph(
 
 
 def test_a_pool_of_branches_is_a_layer_further_on() -> None:
-    assert depths(SIDE_BY_SIDE) == {"x": 0, "n": 1, "pool": 2, "out": 3}
+    assert starts(SIDE_BY_SIDE, 1) == {"x": 0, "n": 1, "pool": 2, "out": 3}
     assert {name: count.tolist() for name, count in fan_out(SIDE_BY_SIDE).items()} == {
         "x": [1, 2],
         "n": [1, 1],
@@ -167,7 +182,7 @@ def test_only_a_pool_takes_one_sources_spikes_as_they_are() -> None:
         ],
         ("out",),
     )
-    assert depths(twice) == {"x": 0, "pool": 1, "out": 2}
+    assert starts(twice, 1) == {"x": 0, "pool": 1, "out": 2}
 
 
 @pytest.mark.parametrize("op", [CurrentSum(), Decoder(np.zeros(1))])

@@ -96,7 +96,7 @@ def graph_of(shape: tuple[int, ...], chain: Sequence[Op], integer: bool) -> Grap
 
 def operations(graph: Graph) -> list[dict[str, Any]]:
     """The operations of the plan's one path, with their arrays as the worker puts them in."""
-    made = plan.plan(graph)
+    made = plan.plan(graph, 1)
     (path,) = [p for p in made.processes if p["kind"] == "synapses"]
     return [
         {k: made.arrays[v] if k in ("weight", "index") else v for k, v in o.items()} for o in path["operations"]
@@ -128,7 +128,7 @@ POOLS = {
 @pytest.mark.parametrize("name", POOLS)
 def test_max_pool(name: str, dtype: type) -> None:
     shape, pool = POOLS[name]
-    made = plan.plan(graph_of(shape, [pool], integer=True))
+    made = plan.plan(graph_of(shape, [pool], integer=True), 1)
     (window,) = [p["window"] for p in made.processes if p["kind"] == "max_pool"]
     # Negative throughout, so that padding would win if it counted as 0.
     x = -rng.integers(1, 100, (2, *shape)).astype(dtype)

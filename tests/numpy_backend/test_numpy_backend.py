@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from neurocompile_numpy import backend
 from neurocompile_numpy.backend import NumpyBackend, NumpyExecutable
-from strategies import chain, images, layer_graphs, lowered
+from strategies import RATE, chain, images, layer_graphs, lowered
 
 from neurocompile.backend import Activity
 from neurocompile.errors import BackendError, GraphError
@@ -30,7 +30,7 @@ LAYERS = chain(
 )
 X = images(LAYERS, 9)
 REAL = RoundWeights()(lowered(LAYERS, X))
-POISSON = Lower(Encoder((), "poisson"))(LAYERS)
+POISSON = Lower(Encoder((), "poisson"), RATE)(LAYERS)
 GRAPHS = {"real": REAL, "integer": Quantize()(lowered(LAYERS, X)), "poisson": POISSON}
 NEURONS = ("relu2", "relu5")
 

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 from hypothesis import given
-from strategies import assert_same_function, balanced, chain, images, layer_graphs
+from strategies import assert_same_function, balanced, chain, images, largest, layer_graphs
 
-from neurocompile.calibration.ceilings import Calibration
 from neurocompile.ir import Graph, Node, run
 from neurocompile.ir.layers import Affine, Concat, Conv, Input, Linear, MaxPool, ReLU, per_channel
 from neurocompile.passes.balance import Balance
@@ -13,11 +12,11 @@ from neurocompile.passes.balance import Balance
 @given(graph=layer_graphs())
 def test_keeps_the_function(graph: Graph) -> None:
     x = images(graph)
-    assert_same_function(graph, Balance(Calibration("max").ceilings(graph, x))(graph), x)
+    assert_same_function(graph, Balance(largest(graph, x))(graph), x)
 
 
 @given(graph=layer_graphs())
-def test_no_relu_exceeds_its_threshold_on_the_calibration_data(graph: Graph) -> None:
+def test_no_relu_exceeds_the_thresholds_of_its_largest_values(graph: Graph) -> None:
     x = images(graph)
     result = balanced(graph, x)
     layers = [node.name for node in result.nodes if isinstance(node.op, ReLU)]
@@ -36,7 +35,7 @@ def test_leaves_its_input_unchanged() -> None:
     assert graph == Graph(nodes, ("relu",))
 
 
-def test_normalises_weights_by_the_ceilings_around_them() -> None:
+def test_normalises_weights_by_the_thresholds_around_them() -> None:
     graph = Graph(
         (
             Node("x", Input((2,))),
@@ -61,7 +60,7 @@ def test_no_relu_is_clipped_below_its_threshold(graph: Graph) -> None:
 def test_own_ceilings_are_divided_too() -> None:
     own = per_channel(np.array([0.5, 6.0]), 2)
     graph = chain((2, 3), ReLU(own))
-    result = Balance(Calibration("max").ceilings(graph, np.full((1, 2, 3), 2.0)))(graph)
+    result = Balance(largest(graph, np.full((1, 2, 3), 2.0)))(graph)
     np.testing.assert_array_equal(result["relu1"].op.ceiling, [[1], [3]])
 
 
@@ -94,7 +93,6 @@ def test_branches_of_a_concat_with_thresholds_of_their_own_share_the_weights_beh
         Node("both", Concat(), ("conv", "pooled")),
     ]
     graph = Graph.of(nodes, ["both"])
-    ceilings = {"a": per_channel(np.array([0.25, 3.0]), 3), "b": np.full((1, 1, 1), 7.0)}
-    result = Balance(ceilings)(graph)
+    result = Balance({"a": per_channel(np.array([0.25, 3.0]), 3), "b": np.full((1, 1, 1), 7.0)})(graph)
     assert [node.name for node in result.nodes if isinstance(node.op, Affine)] == ["a.normalise"]
     assert_same_function(graph, result, images(graph))

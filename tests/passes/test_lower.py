@@ -3,10 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from strategies import balanced, chain, estimate, images, layer_graphs, lowered, outputs
+from hypothesis import strategies as st
+from strategies import FINE_CODES, RATE, balanced, chain, estimate, images, layer_graphs, lowered, outputs
 
 from neurocompile.errors import GraphError
 from neurocompile.ir import Graph, Node, Op, run
+from neurocompile.ir.codes import Code, DigitCode, GradedCode, RateCode
 from neurocompile.ir.layers import (
     Add,
     Affine,
@@ -40,30 +42,44 @@ from neurocompile.ir.processes import (
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.passes.lower import Lower
 
-LOWER = Lower(Encoder(()))
+LOWER = Lower(Encoder(()), RATE)
 
 
+COARSER_AND_FINER: dict[str, tuple[Code, Code]] = {
+    "rate": (RateCode(64), RateCode(512)),
+    "signed": (RateCode(64, signed=True), RateCode(512, signed=True)),
+    "wait": (RateCode(64, wait=True), RateCode(512, wait=True)),
+    "digit": (DigitCode(6), DigitCode(9)),
+    "graded": (GradedCode(6), GradedCode(8)),
+}
+
+
+@pytest.mark.parametrize("name", COARSER_AND_FINER)
 @given(graph=layer_graphs(most_outputs=1))
-def test_estimate_converges_to_the_layers_output(graph: Graph) -> None:
-    x = images(graph)
-    try:
-        processes = lowered(graph, x, levels=0)
-    except GraphError as error:
-        assume("not rectified" not in str(error))
-        raise
-    expected = outputs(graph, x)[0]
-    # What is still in the membranes is some spikes' worth, so the error falls as 1 / T.
-    spikes = 10 * (1 + np.abs(expected).max())
-    for steps in (64, 512):
-        assert np.abs(estimate(processes, x, steps) - expected).max() <= spikes / steps
-
-
-@given(graph=layer_graphs(most_outputs=1, without=("relu", "maxpool")))
-def test_what_has_no_neurons_is_equal_at_every_step(graph: Graph) -> None:
+def test_estimate_converges_to_the_layers_output(name: str, graph: Graph) -> None:
     x = images(graph)
     expected = outputs(graph, x)[0]
-    found = estimate(lowered(graph, x, levels=0), x, steps=1)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * max(1, np.abs(expected).max()))
+    for code in COARSER_AND_FINER[name]:
+        try:
+            processes = lowered(graph, x, levels=0, code=code)
+        except GraphError as error:
+            assume("not rectified" not in str(error))
+            raise
+        # What was not sent is some spikes' worth.
+        spikes = 10 * (1 + np.abs(expected).max())
+        assert np.abs(estimate(processes, x, code.steps) - expected).max() <= spikes * code.resolution
+
+
+@given(
+    graph=layer_graphs(most_outputs=1, without=("relu", "maxpool")),
+    code=st.sampled_from([RATE, DigitCode(8), GradedCode(4)]),
+)
+def test_what_has_no_neurons_is_equal_at_every_step(graph: Graph, code: Code) -> None:
+    x = images(graph)
+    expected = outputs(graph, x)[0]
+    for steps in (1, 4):
+        found = estimate(lowered(graph, x, levels=0, code=code), x, steps)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * max(1, np.abs(expected).max()))
 
 
 @given(graph=layer_graphs(most_outputs=1, without=("maxpool",)))
@@ -95,12 +111,54 @@ def test_layers_become_synapses_and_neurons() -> None:
 
 
 def test_reset_to_zero_starts_from_an_empty_membrane() -> None:
-    graph = Lower(Encoder(()), "zero")(chain((2,), ReLU()))
+    graph = Lower(Encoder(()), RateCode(8, "zero"))(chain((2,), ReLU()))
     assert (graph["relu1"].op.reset, graph["relu1"].op.v_init) == ("zero", 0)
 
 
+@pytest.mark.parametrize("name", FINE_CODES)
+def test_every_kind_of_neurons_is_made_by_the_code(name: str) -> None:
+    code = FINE_CODES[name]
+    graph = Lower(Encoder(()), code)(chain((2,), Linear(np.eye(2), np.array([0.25, 0.5])), ReLU()))
+    assert graph["relu2"].op == code.neurons(np.array([0.25, 0.5]))
+    assert graph["decoder"].op.radix == code.radix
+
+
+@pytest.mark.parametrize("name", FINE_CODES)
+def test_membranes_start_where_they_are_told(name: str) -> None:
+    code, start = FINE_CODES[name], np.array([0.25, 0.75])
+    graph = Lower(Encoder(()), code, starts={"relu1": start})(chain((2,), ReLU(), ReLU()))
+    assert graph["relu1"].op == code.neurons(np.zeros(1), start)
+    assert graph["relu2"].op == code.neurons(np.zeros(1))
+
+
+def test_pools_of_spikes_count_them_as_the_code_does() -> None:
+    graph = Lower(Encoder(()), DigitCode(8))(chain((1, 4, 4), ReLU(), MaxPool((2, 2)), ReLU()))
+    assert graph["maxpool2"].op == SpikeMaxPool((2, 2), radix=2)
+
+
+def test_what_a_message_is_worth_goes_into_the_weights_behind() -> None:
+    behind = Linear(np.full((1, 2), 30.0), np.zeros(1))
+    graph = Lower(Encoder(()), GradedCode(4))(chain((2,), ReLU(), behind))
+    np.testing.assert_allclose(graph["linear2"].op.weight, [[2, 2]])
+
+
+def test_a_pool_takes_messages_as_they_are() -> None:
+    graph = Lower(Encoder(()), GradedCode(4))(chain((1, 4, 4), ReLU(), MaxPool((2, 2)), ReLU()))
+    assert graph["maxpool2"].inputs == ("relu1",)
+    (worth,) = (node.op.weight for node in graph.nodes if node.inputs == ("maxpool2",))
+    np.testing.assert_allclose(worth, [1 / 15])
+
+
+def test_what_is_sent_once_is_worth_as_much_as_what_is_sent_at_every_step() -> None:
+    graph = Lower(Encoder((), "once", ceiling=2.0, levels=4), DigitCode(8))(chain((1,), ReLU()))
+    (worth,) = (node.op.weight for node in graph.nodes if node.inputs == ("x",))
+    assert worth.tolist() == [1]
+
+
 def test_encoder_unit_goes_into_the_first_weights() -> None:
-    graph = Lower(Encoder((), ceiling=2.0, levels=4))(chain((1,), Linear(np.ones((1, 1)), np.zeros(1)), ReLU()))
+    graph = Lower(Encoder((), ceiling=2.0, levels=4), RATE)(
+        chain((1,), Linear(np.ones((1, 1)), np.zeros(1)), ReLU())
+    )
     assert graph["linear1"].op.weight == 0.5
 
 
@@ -242,7 +300,7 @@ def test_names_of_the_model_may_look_like_those_that_lowering_makes() -> None:
         ],
         ["relu"],
     )
-    lowered = Lower(Encoder((2,)))(graph)
+    lowered = Lower(Encoder((2,)), RATE)(graph)
     assert {type(lowered[name].op) for name in ("relu", "relu.current")} == {IntegrateAndFire}
 
 
@@ -462,7 +520,7 @@ def test_weights_become_double_precision_and_are_not_copied_where_they_are() -> 
 
 
 def test_readout_goes_to_the_decoder() -> None:
-    graph = Lower(Encoder(()), readout="softmax")(chain((2,), ReLU()))
+    graph = Lower(Encoder(()), RATE, readout="softmax")(chain((2,), ReLU()))
     assert graph["decoder"].op.readout == "softmax"
 
 

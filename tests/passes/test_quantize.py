@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from strategies import chain, estimate, images, layer_graphs, lowered, outputs
+from strategies import FINE_CODES, RATE, chain, estimate, images, layer_graphs, lowered, outputs
 
-from neurocompile.calibration.ceilings import Granularity
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node, Op, run
+from neurocompile.ir.codes import Code
 from neurocompile.ir.fixed_point import (
     BIAS_EXPONENT_MAX,
     BIAS_MANTISSA_MAX,
@@ -34,46 +34,47 @@ from neurocompile.ir.layers import (
     ReLU,
     Reshape,
 )
-from neurocompile.ir.processes import Encoder, IntegrateAndFire, SpikeMaxPool, Synapses
+from neurocompile.ir.processes import Encoder, IntegrateAndFire, Neurons, SpikeMaxPool, Synapses
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.passes.lower import Lower
-from neurocompile.passes.quantize import Quantize
+from neurocompile.passes.quantize import Granularity, Quantize
 
 granularities = st.sampled_from(["channel", "layer"])
+codes = st.sampled_from(list(FINE_CODES.values()))
 
 
-def real(graph: Graph, x: Array) -> Graph:
+def real(graph: Graph, x: Array, code: Code = RATE) -> Graph:
     """Compile to real processes."""
     try:
-        return lowered(graph, x)
+        return lowered(graph, x, code=code)
     except GraphError as error:
         assume("not rectified" not in str(error))
         raise
 
 
 def neurons(graph: Graph) -> list[Node]:
-    return [node for node in graph.nodes if isinstance(node.op, IntegrateAndFire)]
+    return [node for node in graph.nodes if isinstance(node.op, Neurons)]
 
 
-@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
-def test_weights_are_bytes_without_the_lowest(graph: Graph, granularity: Granularity) -> None:
-    for node in Quantize(granularity)(real(graph, images(graph))).nodes:
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities, code=codes)
+def test_weights_are_bytes_without_the_lowest(graph: Graph, granularity: Granularity, code: Code) -> None:
+    for node in Quantize(granularity)(real(graph, images(graph), code)).nodes:
         if isinstance(node.op, Synapses):
             assert node.op.weight.dtype == np.int8
             assert node.op.weight.min(initial=0) >= -WEIGHT_MAX
 
 
-@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
-def test_thresholds_fit_their_mantissa(graph: Graph, granularity: Granularity) -> None:
-    for node in neurons(Quantize(granularity)(real(graph, images(graph)))):
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities, code=codes)
+def test_thresholds_fit_their_mantissa(graph: Graph, granularity: Granularity, code: Code) -> None:
+    for node in neurons(Quantize(granularity)(real(graph, images(graph), code))):
         mantissa, rest = np.divmod(node.op.v_threshold, 1 << CURRENT_SHIFT)
         assert not rest.any()
         assert 1 <= mantissa.min() <= mantissa.max() <= THRESHOLD_MAX
 
 
-@given(graph=layer_graphs(most_outputs=1), granularity=granularities)
-def test_biases_fit_mantissa_and_exponent(graph: Graph, granularity: Granularity) -> None:
-    for node in neurons(Quantize(granularity)(real(graph, images(graph)))):
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities, code=codes)
+def test_biases_fit_mantissa_and_exponent(graph: Graph, granularity: Granularity, code: Code) -> None:
+    for node in neurons(Quantize(granularity)(real(graph, images(graph), code))):
         mantissa, exponent = split_bias(node.op.bias)
         np.testing.assert_array_equal(mantissa << exponent, node.op.bias)
         assert np.abs(mantissa).max() <= BIAS_MANTISSA_MAX
@@ -86,10 +87,13 @@ def test_granularity_layer_gives_one_threshold(graph: Graph) -> None:
         assert node.op.v_threshold.size == 1
 
 
-@given(graph=layer_graphs(most_outputs=1), granularity=granularities, seed=st.integers(0, 99))
-def test_no_current_can_wrap_around(graph: Graph, granularity: Granularity, seed: int) -> None:
-    """Whatever arrives, and most of all where every value has the sign of its weight, 24 bits hold the current."""
-    result = Quantize(granularity)(real(graph, images(graph)))
+@given(graph=layer_graphs(most_outputs=1), granularity=granularities, code=codes, seed=st.integers(0, 99))
+def test_no_current_can_wrap_around(graph: Graph, granularity: Granularity, code: Code, seed: int) -> None:
+    """Whatever arrives, and most of all where every value has the sign of its weight, 24 bits hold the current.
+
+    And a membrane holds sixteen thresholds on top of it.
+    """
+    result = Quantize(granularity)(real(graph, images(graph), code))
     rng = np.random.default_rng(seed)
     values: dict[str, Array] = {}
     for node in result.nodes:
@@ -97,9 +101,11 @@ def test_no_current_can_wrap_around(graph: Graph, granularity: Granularity, seed
         shape = (1, 3, *result.types[node.name].shape)
         if isinstance(op, Encoder):
             values[node.name] = op.levels * rng.choice([-1, 1], shape).astype(np.int32)
-        elif isinstance(op, IntegrateAndFire):
-            assert np.abs(values[node.inputs[0]].astype(np.int64)).max() <= CURRENT_MAX
-            values[node.name] = rng.random(shape) < rng.choice([0.5, 1.0])
+        elif isinstance(op, Neurons):
+            current = np.abs(values[node.inputs[0]].astype(np.int64)).max() << CURRENT_SHIFT
+            assert current + 16 * op.v_threshold.max() <= MEMBRANE_MAX
+            sent = [0, op.largest] if op.sends.kind in "bu" else [-op.largest, 0, op.largest]
+            values[node.name] = rng.choice(sent[-rng.integers(1, len(sent) + 1) :], shape).astype(op.sends)
         else:
             values[node.name] = op.run(*(values[name] for name in node.inputs))
 
@@ -112,25 +118,27 @@ def test_leaves_its_input_unchanged(graph: Graph, granularity: Granularity) -> N
     assert processes == before
 
 
+@pytest.mark.parametrize("name", FINE_CODES)
 @given(graph=layer_graphs(most_outputs=1))
-def test_rates_stay_near_the_real_networks(graph: Graph) -> None:
-    x = images(graph)
-    processes = real(graph, x)
-    layers = [node.name for node in neurons(processes)]
+def test_what_neurons_send_stays_near_the_real_networks(name: str, graph: Graph) -> None:
+    x, code = images(graph), FINE_CODES[name]
+    processes = real(graph, x, code)
+    layers = {node.name: node.op for node in neurons(processes)}
     assume(layers)
     expected, found = (
-        run(g, {g.nodes[0].name: g.nodes[0].op.encode(x, 128)}, keep=layers)
+        run(g, {g.nodes[0].name: g.nodes[0].op.encode(x, code.steps)}, keep=list(layers))
         for g in (processes, Quantize()(processes))
     )
-    for name in layers:
-        assert np.abs(expected[name].mean(0) - found[name].mean(0)).mean() < 0.04
+    for layer, op in layers.items():
+        assert np.abs(op.value(expected[layer]) - op.value(found[layer])).mean() < 0.04
 
 
+@pytest.mark.parametrize("name", FINE_CODES)
 @given(graph=layer_graphs(most_outputs=1))
-def test_estimate_stays_near_the_layers_output(graph: Graph) -> None:
-    x = images(graph)
+def test_estimate_stays_near_the_layers_output(name: str, graph: Graph) -> None:
+    x, code = images(graph), FINE_CODES[name]
     expected = outputs(graph, x)[0]
-    found = estimate(Quantize()(real(graph, x)), x, 256)
+    found = estimate(Quantize()(real(graph, x, code)), x, code.steps)
     assert np.abs(found - expected).max() < 0.1 * (1 + np.abs(expected).max())
 
 
@@ -181,9 +189,14 @@ def test_residual_branches_of_very_different_sizes_keep_their_bits() -> None:
     np.testing.assert_allclose(found / integers, weight / largest, atol=0.01)
 
 
+def quantized(layers: Graph, levels: int = 255) -> Graph:
+    """Quantize layers that are balanced already."""
+    return Quantize()(Lower(Encoder((), levels=levels), RATE)(layers))
+
+
 def with_rows(weight: Array, bias: Array) -> Graph:
     """One layer of neurons with these weights and biases, as fractions of the threshold."""
-    return Lower(Encoder((), levels=255))(chain((weight.shape[1],), Linear(weight, bias), ReLU()))
+    return Lower(Encoder((), levels=255), RATE)(chain((weight.shape[1],), Linear(weight, bias), ReLU()))
 
 
 @pytest.mark.parametrize("tiny", [0.0, 1e-4, 1e-9, 1e-30])
@@ -204,9 +217,7 @@ def test_tiny_weights_everywhere_keep_their_bits() -> None:
 
 
 def test_huge_weights_are_refused_where_24_bits_do_not_hold_them() -> None:
-    with pytest.raises(
-        GraphError, match=r"node 'linear1' \(LinearSynapses\): a spike can bring 131071 thresholds"
-    ):
+    with pytest.raises(GraphError, match=r"node 'linear1' \(LinearSynapses\): a spike can bring 65535 thresholds"):
         Quantize()(with_rows(np.full((1, 2), 1e6), np.zeros(1)))
 
 
@@ -218,13 +229,13 @@ def test_large_weights_are_taken_as_long_as_24_bits_hold_them() -> None:
 def test_membrane_has_room_for_several_thresholds() -> None:
     """Currents come in bursts: what a saturated membrane cuts off would be lost."""
     graph = Quantize()(with_rows(np.full((1, 1), 1.0), np.zeros(1)))
-    assert graph["relu2"].op.v_threshold.max() * 8 <= MEMBRANE_MAX
+    assert graph["relu2"].op.v_threshold.max() * 32 <= MEMBRANE_MAX
 
 
 def test_decoder_unit_makes_its_stream_real_again() -> None:
     layers = chain((2,), Linear(np.array([[0.5, -2.0]]), np.array([0.75])))
     x = np.array([[1.0, 0.5]])
-    graph = Quantize()(Lower(Encoder((), levels=255))(layers))
+    graph = quantized(layers)
     np.testing.assert_allclose(estimate(graph, x, 4), outputs(layers, x)[0], atol=0.02)
 
 
@@ -238,7 +249,7 @@ def test_pool_that_takes_spikes_stays_as_it_is() -> None:
 def test_constant_encoder_needs_levels() -> None:
     """Without them there are no integers to send: fractions would be cut off."""
     with pytest.raises(GraphError, match=r"'x' \(Encoder\): .*levels"):
-        Quantize()(Lower(Encoder(()))(chain((1,), ReLU())))
+        Quantize()(Lower(Encoder(()), RATE)(chain((1,), ReLU())))
 
 
 def joined(sizes: Sequence[float], *behind: Op, axis: int = 0) -> Graph:
@@ -258,7 +269,7 @@ def thresholds(graph: Graph, name: str) -> Array:
 
 
 def test_channels_of_joined_branches_have_units_of_their_own() -> None:
-    graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.01, 0.3], ReLU())))
+    graph = quantized(joined([0.01, 0.3], ReLU()))
     assert len(thresholds(graph, "behind0")) == 6
     for name in ("conv0", "conv1"):
         largest = np.abs(graph[name].op.weight.reshape(3, -1).astype(int)).max(axis=1)
@@ -267,7 +278,7 @@ def test_channels_of_joined_branches_have_units_of_their_own() -> None:
 
 def test_branches_that_lie_side_by_side_do_not_add_up() -> None:
     """Their currents never meet, so that they need no more room than one, and no coarser units."""
-    lower = Lower(Encoder((), levels=255))
+    lower = Lower(Encoder((), levels=255), RATE)
     one, many = (Quantize()(lower(joined([0.3] * count, ReLU()))) for count in (1, 40))
     assert thresholds(many, "behind0").min() >= thresholds(one, "behind0").min() / 2
 
@@ -276,13 +287,13 @@ def test_channels_that_are_left_out_cost_the_others_nothing() -> None:
     weight = np.full((3, 2, 1, 1), 0.1)
     weight[1] = 1000
     left = Rearrange(np.arange(48).reshape(3, 4, 4)[[0, 2]])
-    graph = Quantize()(Lower(Encoder((), levels=255))(chain((2, 4, 4), Conv(weight, np.zeros(3)), left, ReLU())))
+    graph = quantized(chain((2, 4, 4), Conv(weight, np.zeros(3)), left, ReLU()))
     assert graph["conv1"].op.weight.reshape(3, 2).tolist() == [[127, 127], [0, 0], [127, 127]]
 
 
 @pytest.mark.parametrize("axis", [1, 2])
 def test_branches_that_are_joined_along_space_share_the_units_of_channels(axis: int) -> None:
-    graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.1, 0.3], ReLU(), axis=axis)))
+    graph = quantized(joined([0.1, 0.3], ReLU(), axis=axis))
     assert len(thresholds(graph, "behind0")) == 3
 
 
@@ -290,7 +301,7 @@ def test_channels_that_are_repeated_or_dealt_out_have_one_unit() -> None:
     repeated = Rearrange(np.arange(48).reshape(3, 4, 4)[[0, 1, 1, 2]])
     dealt = Rearrange(np.arange(48).reshape(3, 4, 4).transpose(1, 0, 2))
     for move in (repeated, dealt, Reshape((48,))):
-        graph = Quantize()(Lower(Encoder((), levels=255))(joined([0.1], move, ReLU())))
+        graph = quantized(joined([0.1], move, ReLU()))
         assert len(thresholds(graph, "behind1")) == 1
 
 
@@ -311,7 +322,7 @@ def test_rounding_is_made_up_for_only_where_wires_lead_a_current() -> None:
     layers = chain(
         (4,), Reshape((1, 1, 4)), Conv(np.full((1, 1, 1, 1), 0.001), np.zeros(1)), Rearrange(index), ReLU()
     )
-    graph = Quantize()(Lower(Encoder((), levels=255))(layers))
+    graph = quantized(layers)
     assert graph["conv2"].op.weight_exponent < 0
     bias = np.broadcast_to(graph["relu4"].op.bias, (1, 2, 4))
     assert (bias[0, 0] != 0).all()
@@ -320,7 +331,7 @@ def test_rounding_is_made_up_for_only_where_wires_lead_a_current() -> None:
 
 def test_scales_of_places_are_mantissas_with_a_unit_for_each_channel() -> None:
     scale = np.array([[0.5, 1.0], [0.02, 0.04]])
-    graph = Quantize()(Lower(Encoder((), levels=1))(chain((2, 2), ReLU(), Affine(scale, np.zeros(1)), ReLU())))
+    graph = quantized(chain((2, 2), ReLU(), Affine(scale, np.zeros(1)), ReLU()), levels=1)
     weight = graph["affine2"].op.weight
     np.testing.assert_allclose(weight[:, 0] / weight[:, 1], 0.5, atol=0.01)
     assert np.all(np.abs(weight[:, 1].astype(int)) >= 64)
@@ -333,12 +344,12 @@ def test_two_spikes_at_a_place_of_a_pool_count_in_the_bound() -> None:
         *(Node(f"r{i}", ReLU(), ("x",)) for i in range(8)),
         Node("sum", Add(), tuple(f"r{i}" for i in range(8))),
         Node("pool", MaxPool((2,)), ("sum",)),
-        Node("large", Affine(np.full(1, 9e4), np.zeros(1)), ("pool",)),
+        Node("large", Affine(np.full(1, 5e4), np.zeros(1)), ("pool",)),
         Node("out", ReLU(), ("large",)),
     ]
-    processes = Lower(Encoder((), levels=1))(Graph.of(nodes, ["out"]))
+    processes = Lower(Encoder((), levels=1), RATE)(Graph.of(nodes, ["out"]))
     assert all(isinstance(processes[n].op, IntegrateAndFire) for n in processes["pool.current"].inputs)
-    with pytest.raises(GraphError, match=f"can bring {CURRENT_MAX} thresholds"):
+    with pytest.raises(GraphError, match=f"can bring {CURRENT_MAX // 2} thresholds"):
         Quantize()(processes)
 
 

@@ -4,6 +4,8 @@ import dataclasses
 import json
 from typing import Any
 
+import pytest
+
 import neurocompile as nc
 from neurocompile.report import document
 from neurocompile.report.deployed import Comparison
@@ -29,7 +31,18 @@ def test_a_compilation_has_the_documented_fields(report: Any) -> None:
     assert snn["seconds"] == evaluation.seconds
     assert snn["spikes_per_neuron"] == evaluation.spikes_per_neuron
     assert snn["synaptic_operations"] == evaluation.synaptic_operations
-    assert found["loss"] == {"points": evaluation.loss_points, "relative": evaluation.loss_relative}
+    assert found["loss"] == {
+        "points": evaluation.loss_points,
+        "relative": evaluation.loss_relative,
+        "low": evaluation.loss.low,
+        "high": evaluation.loss.high,
+        "confidence": 0.95,
+        "p_value": evaluation.loss.p_value,
+        "only_ann_right": evaluation.loss.only_ann_right,
+        "only_snn_right": evaluation.loss.only_snn_right,
+    }
+    assert snn["changed_decisions"] == evaluation.changed_decisions
+    assert snn["changed_at_most"] == evaluation.changed_at_most
     assert found["deployment"] == {
         "target": "numpy",
         "samples": 7,
@@ -47,6 +60,10 @@ def test_shares_are_fractions_and_the_loss_is_in_points(report: Any) -> None:
     ann, snn = found["ann"]["accuracy"], found["snn"]["accuracy"]
     assert all(0 <= share <= 1 for share in (ann, snn, found["snn"]["agreement"]))
     assert found["loss"]["points"] == 100 * (ann - snn)
+    assert found["loss"]["low"] <= found["loss"]["points"] <= found["loss"]["high"]
+    changed, images = found["snn"]["changed_decisions"], found["snn"]["images"]
+    assert changed / images == pytest.approx(1 - found["snn"]["agreement"])
+    assert changed / images <= found["snn"]["changed_at_most"] <= 1
 
 
 def test_the_layers_add_up(report: Any) -> None:
@@ -63,11 +80,13 @@ def test_mismatches(report: Any, spoiled: Comparison) -> None:
 
 
 def test_a_loaded_network_has_null_for_what_is_not_known(report: Any) -> None:
-    evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None)
+    evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None, loss=None)
     found = as_read(document.compiled("small.onnx", report.network, evaluation, report.deployed))
     assert found["ann"]["accuracy"] is None
-    assert found["loss"] == {"points": None, "relative": None}
-    assert found["snn"]["agreement"] is None
+    assert len(found["loss"]) == 8
+    assert set(found["loss"].values()) == {None}
+    snn = found["snn"]
+    assert (snn["agreement"], snn["changed_decisions"], snn["changed_at_most"]) == (None,) * 3
 
 
 def test_a_run_has_the_documented_fields(report: Any) -> None:

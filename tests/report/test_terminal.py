@@ -13,6 +13,7 @@ import neurocompile as nc
 from neurocompile.backend import Activity
 from neurocompile.report import document, terminal
 from neurocompile.report.deployed import Comparison, Ran
+from neurocompile.significance import PairedLoss
 
 
 @pytest.fixture
@@ -80,11 +81,74 @@ def test_it_tells_what_was_chosen(
 
 
 def test_it_says_that_the_ann_is_unknown(console: Console, report: Any) -> None:
-    evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None)
+    evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None, loss=None)
     terminal.print_compiled(console, report.network, evaluation, report.deployed)
     text = printed(console)
     assert "ANN unknown" in text
     assert f"SNN, 20 steps {100 * evaluation.accuracy:.2f} % unknown unknown" in text
+    assert "confidence" not in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "changed", "lines"),
+    [
+        (
+            PairedLoss(10_000, 25, 8),
+            61,
+            """
+measurable loss: 0.17 points, 95 % confidence 0.06 to 0.30
+  right by the ANN only 25, by the SNN only 8 (McNemar's p = 0.005)
+  decided unlike the ANN 61 of 10,000 (at most 0.76 % with 95 % confidence)
+""",
+        ),
+        (
+            PairedLoss(10_000, 8, 25),
+            61,
+            """
+measurable gain: 0.17 points, 95 % confidence 0.06 to 0.30
+  right by the ANN only 8, by the SNN only 25 (McNemar's p = 0.005)
+  decided unlike the ANN 61 of 10,000 (at most 0.76 % with 95 % confidence)
+""",
+        ),
+        (
+            PairedLoss(10_000, 0, 0),
+            0,
+            """
+no measurable loss: 0.00 points, 95 % confidence -0.04 to 0.04
+  right by the ANN only 0, by the SNN only 0 (McNemar's p = 1.000)
+  decided unlike the ANN 0 of 10,000 (at most 0.03 % with 95 % confidence)
+""",
+        ),
+        (
+            PairedLoss(10_000, 0, 4),
+            4,
+            """
+no measurable loss: -0.04 points, 95 % confidence -0.10 to 0.00
+  right by the ANN only 0, by the SNN only 4 (McNemar's p = 0.125)
+  decided unlike the ANN 4 of 10,000 (at most 0.10 % with 95 % confidence)
+""",
+        ),
+        (
+            PairedLoss(50_000, 12_345, 1_234),
+            16_000,
+            """
+measurable loss: 22.22 points, 95 % confidence 21.81 to 22.64
+  right by the ANN only 12,345, by the SNN only 1,234 (McNemar's p < 0.001)
+  decided unlike the ANN 16,000 of 50,000 (at most 32.35 % with 95 % confidence)
+""",
+        ),
+    ],
+    ids=["loss", "gain", "none", "few", "many"],
+)
+def test_it_tells_how_sure_the_loss_is(
+    console: Console, report: Any, loss: PairedLoss, changed: int, lines: str
+) -> None:
+    evaluation = dataclasses.replace(
+        report.evaluation, images=loss.images, agreement=1 - changed / loss.images, loss=loss
+    )
+    terminal.print_compiled(console, report.network, evaluation, report.deployed)
+    assert isinstance(console.file, io.StringIO)
+    assert lines in console.file.getvalue()
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(console: Console, report: Any) -> None:

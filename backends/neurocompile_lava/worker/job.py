@@ -21,7 +21,7 @@ from neurocompile_lava.worker.guard import emit, guard
 
 Array = npt.NDArray[Any]
 
-PLAN_VERSION = 2
+PLAN_VERSION = 3
 
 _PIECES = 20
 """How often progress is reported during a run."""
@@ -82,8 +82,8 @@ class Network:
         self._fixed = plan["fixed"]
         self._config = Loihi2SimCfg(select_tag="fixed_pt" if self._fixed else "floating_pt")
         self._arrays = arrays
-        self._total = self._steps + max(p["depth"] for p in plan["processes"] if "depth" in p)
-        self._recorded: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._total = plan["total"]
+        self._recorded: dict[str, tuple[Any, np.dtype[Any], int, tuple[int, ...]]] = {}
         self._source = process.Source(stream=stream, name="source")
         self._out: dict[str, Any] = {plan["source"]: self._source.s_out}
         for description in plan["processes"]:
@@ -108,18 +108,13 @@ class Network:
 
     def write(self, folder: Path) -> None:
         """Write the potentials ``(T, B, outputs)`` and each recorded process's spikes ``(T, B, *shape)``."""
-        for name, (memory, description) in self._recorded.items():
-            first = description["depth"]
-            if name == "potentials":
-                dtype = np.int64 if self._fixed else np.float64
-                rows = np.frombuffer(memory, dtype).reshape(self._total, *self._shape(description["shape"]))
-            else:
-                shape = self._shape(description["shape_in"])
-                bits = np.frombuffer(memory, np.uint8).reshape(self._total, -1)
-                values = np.unpackbits(bits, axis=1, count=math.prod(shape))
-                rows = values.reshape(self._total, *shape).astype(bool)
-            # The pipeline's delay: a process of depth d does at step t + d what the reference does at step t.
-            np.save(folder / f"{name}.npy", rows[first : first + self._steps])
+        for name, (memory, dtype, start, shape) in self._recorded.items():
+            rows = np.frombuffer(memory, np.uint8).reshape(self._total, -1)
+            # The pipeline's delay: a process does at this step what it does at step 0 in the reference.
+            rows = rows[start : start + self._steps]
+            if dtype == np.bool_:
+                rows = np.unpackbits(rows, axis=1, count=math.prod(shape))
+            np.save(folder / f"{name}.npy", rows.view(dtype).reshape(self._steps, *shape))
 
     def _shape(self, shape: list[int]) -> tuple[int, ...]:
         return (self._batch, *shape)
@@ -137,12 +132,23 @@ class Network:
         self._out[d["name"]] = synapses.a_out
 
     def _add_if(self, d: dict[str, Any]) -> None:
-        neurons = self._process.IF(
+        self._add_neurons(self._process.IF, d, signed=d["signed"])
+
+    def _add_digit(self, d: dict[str, Any]) -> None:
+        self._add_neurons(self._process.Digit, d)
+
+    def _add_graded(self, d: dict[str, Any]) -> None:
+        self._add_neurons(self._process.Graded, d, levels=d["levels"])
+
+    def _add_neurons(self, kind: Any, d: dict[str, Any], **parameters: Any) -> None:
+        neurons = kind(
             shape=self._shape(d["shape"]),
             vth=self._arrays[d["vth"]],
             bias=self._arrays[d["bias"]],
             v=self._arrays[d["v"]],
-            start=d["depth"] + 1,
+            ahead=d["ahead"],
+            **self._times(d),
+            **parameters,
             name=d["name"],
         )
         self._connect(d, neurons.a_in)
@@ -159,7 +165,7 @@ class Network:
             bias_exp=np.broadcast_to(self._arrays[d["bias_exp"]], shape),
             # Once: biases act before the first spike can have arrived, and what they did is cleared.
             reset_interval=2 * self._total + 2,
-            reset_offset=d["depth"] + 1,
+            reset_offset=d["start"] + 1,
             name=d["name"],
         )
         self._connect(d, neurons.a_in)
@@ -170,7 +176,8 @@ class Network:
             shape_in=self._shape(d["shape_in"]),
             shape_out=self._shape(d["shape"]),
             window=d["window"],
-            start=d["depth"] + 1,
+            radix=d["radix"],
+            **self._times(d),
             record=self._memory(d),
             name=d["name"],
         )
@@ -179,21 +186,32 @@ class Network:
 
     def _add_readout(self, d: dict[str, Any]) -> None:
         shape = self._shape(d["shape"])
-        record = multiprocessing.RawArray("B", self._total * math.prod(shape) * 8)
-        self._recorded["potentials"] = (record, d)
+        dtype = np.dtype(np.int64 if self._fixed else np.float64)
+        memory = multiprocessing.RawArray("B", self._total * math.prod(shape) * dtype.itemsize)
+        self._recorded["potentials"] = (memory, dtype, d["start"], shape)
         readout = self._process.Readout(
-            shape=shape, bias=self._arrays[d["bias"]], start=d["depth"] + 1, record=record, name=d["name"]
+            shape=shape,
+            bias=self._arrays[d["bias"]],
+            radix=d["radix"],
+            **self._times(d),
+            record=memory,
+            name=d["name"],
         )
         self._connect(d, readout.a_in)
 
+    def _times(self, d: dict[str, Any]) -> dict[str, int]:
+        """Tell which steps' input counts, in Lava's numbers, which begin with 1."""
+        return {"start": d["start"] + 1, "steps": self._steps}
+
     def _memory(self, d: dict[str, Any]) -> Any:
-        """Make shared memory for the bits of what a process receives, where the plan wants it recorded."""
+        """Make shared memory for what a process receives, where the plan wants it recorded, and tell its type."""
         if d["record"] is None:
             return None
-        size = math.ceil(math.prod(self._shape(d["shape_in"])) / 8)
-        memory = multiprocessing.RawArray("B", self._total * size)
-        self._recorded[d["record"]] = (memory, {"depth": d["source_depth"], "shape_in": d["shape_in"]})
-        return memory
+        shape, dtype = self._shape(d["shape_in"]), np.dtype(d["record"]["type"])
+        size = math.prod(shape)
+        memory = multiprocessing.RawArray("B", self._total * (math.ceil(size / 8) if dtype == np.bool_ else size))
+        self._recorded[d["record"]["name"]] = (memory, dtype, d["record"]["start"], shape)
+        return memory, dtype
 
     def _connect(self, d: dict[str, Any], port: Any) -> None:
         for name in d["from"]:

@@ -6,7 +6,8 @@ A stream that is constant in time is a view with stride 0 along the time axis; s
 """
 
 from neurocompile.ir.processes.coding import Decoder, Encoder, EncoderCode, Readout
-from neurocompile.ir.processes.neurons import IntegrateAndFire, Reset, SpikeMaxPool
+from neurocompile.ir.processes.neurons import DigitNeurons, GradedNeurons, IntegrateAndFire, Neurons, Reset
+from neurocompile.ir.processes.pools import SpikeMaxPool
 from neurocompile.ir.processes.process import MOST_STEPS, Process
 from neurocompile.ir.processes.synapses import (
     Connections,
@@ -26,10 +27,13 @@ __all__ = [
     "ConvSynapses",
     "CurrentSum",
     "Decoder",
+    "DigitNeurons",
     "Encoder",
     "EncoderCode",
+    "GradedNeurons",
     "IntegrateAndFire",
     "LinearSynapses",
+    "Neurons",
     "PoolSynapses",
     "Process",
     "Readout",

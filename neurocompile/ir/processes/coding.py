@@ -14,7 +14,7 @@ from neurocompile.ir.layers import ArgMax, Softmax
 from neurocompile.ir.op import Array, TensorType, require, require_broadcast
 from neurocompile.ir.processes.process import Process
 
-EncoderCode = Literal["constant", "poisson"]
+EncoderCode = Literal["constant", "poisson", "once"]
 Readout = Literal["linear", "sigmoid", "softmax", "log_softmax", "argmax"]
 
 
@@ -27,8 +27,9 @@ class Encoder(Process):
     shape
         Of one image.
     code
-        ``constant``: the same graded value at every step. ``poisson``: a spike with the probability
-        ``min(abs(x) / ceiling, 1)`` at every step, negative where ``x`` is (Diehl et al. 2015).
+        ``constant``: the same graded value at every step. ``once``: at the first step only. ``poisson``: a spike
+        with the probability ``min(abs(x) / ceiling, 1)`` at every step, negative where ``x`` is (Diehl et al.
+        2015).
     ceiling
         The input value that the code's largest value stands for.
     levels
@@ -55,7 +56,7 @@ class Encoder(Process):
     @property
     def unit(self) -> float:
         """The input value that a stream's 1 stands for."""
-        return self.ceiling / self.levels if self.code == "constant" and self.levels else self.ceiling
+        return self.ceiling / self.levels if self.code != "poisson" and self.levels else self.ceiling
 
     def infer(self, *_: TensorType) -> TensorType:  # noqa: D102
         require(min(self.shape, default=1) > 0, f"has the shape {list(self.shape)}")
@@ -93,6 +94,10 @@ class Encoder(Process):
             share = np.rint(np.clip(share, -1, 1) * self.levels)
         if self.integer:
             share = share.astype(np.int32)
+        if self.code == "once":
+            stream = np.zeros((steps, *share.shape), share.dtype)
+            stream[0] = share
+            return stream
         return np.broadcast_to(share, (steps, *share.shape))
 
     def _poisson(self, share: Array, steps: int, first: int) -> Array:
@@ -108,16 +113,18 @@ class Encoder(Process):
 class Decoder(Process):
     """Reads the output layer: its accumulated current is the network's answer.
 
-    The stream that it gives out is ``sum over the steps so far of (current + bias)``; on integers the current
-    counts ``2 ** 6`` as in a membrane, in 64 bits. Divided by the number of steps and multiplied by ``unit`` it
-    estimates the network's real output.
+    The stream that it gives out is what it has accumulated by each step: ``total = total + current + bias``, or
+    for digits ``total = 2 * total + current``, starting with the bias. On integers the current counts ``2 ** 6``
+    as in a membrane, in 64 bits.
 
     Parameters
     ----------
     bias
         Broadcast against one image's outputs.
     unit
-        The real output that a 1 in the stream stands for.
+        The real output that a 1 in the stream stands for after one step.
+    radix
+        How much more a spike is worth than one a step later: 1 or 2.
     readout
         What the network's last layer makes of its outputs, which takes no spikes: ``linear`` gives them as they
         are, and the others but ``sigmoid`` work along the first axis.
@@ -125,6 +132,7 @@ class Decoder(Process):
 
     bias: Array
     unit: float = 1.0
+    radix: int = 1
     readout: Readout = "linear"
 
     def output_shape(self, *shapes: tuple[int, ...]) -> tuple[int, ...]:  # noqa: D102
@@ -142,11 +150,21 @@ class Decoder(Process):
         current = inputs[0]
         if self.bias.dtype.kind == "i":
             current = current.astype(np.int64) << fixed_point.CURRENT_SHIFT
-        return np.cumsum(current + self.bias, axis=0)
+        if self.radix == 1:
+            return np.cumsum(current + self.bias, axis=0)
+        accumulated = np.empty(current.shape, np.result_type(current, self.bias))
+        total = np.broadcast_to(self.bias, current.shape[1:])
+        for now, out in zip(current, accumulated, strict=True):
+            total = np.add(self.radix * total, now, out=out)
+        return accumulated
+
+    def scores(self, accumulated: Array, steps: int) -> Array:
+        """Estimate the network's real outputs from what was accumulated over so many steps."""
+        return accumulated * (self.unit / (steps if self.radix == 1 else self.radix**steps))
 
     def read(self, accumulated: Array, steps: int) -> Array:
         """Estimate the network's answer ``(B, *outputs)`` from what was accumulated over so many steps."""
-        scores = accumulated * (self.unit / steps)
+        scores = self.scores(accumulated, steps)
         if self.readout == "sigmoid":
             return sigmoid(scores)
         if self.readout in ("softmax", "log_softmax"):

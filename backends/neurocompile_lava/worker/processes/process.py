@@ -39,7 +39,8 @@ class Synapses(AbstractProcess):  # type: ignore[misc]
     delay
         Steps that the result waits beyond the one that every synapse takes.
     record
-        Shared memory for the bits of the spikes received, ``(steps, ceil(B * size / 8))``, or None.
+        Where the spikes received are recorded, step by step: shared memory and their type, of which bool takes a
+        bit each and any other a byte; or None.
     """
 
     def __init__(
@@ -57,26 +58,39 @@ class Synapses(AbstractProcess):  # type: ignore[misc]
         self.a_out = OutPort(shape=shape_out)
 
 
-class IF(AbstractProcess):  # type: ignore[misc]
-    """Integrate-and-fire neurons with reset by subtraction, which stock Lava does not have.
-
-    ``v += (a_in << 6) + bias`` (without the shift in floating point); where ``v > vth`` a spike is sent and
-    ``v -= vth``.
+class Neurons(AbstractProcess):  # type: ignore[misc]
+    """A layer of neurons: for so many steps it integrates what it receives, and for as many it fires.
 
     Parameters
     ----------
     shape
         With the batch axis.
     vth, bias, v
-        The threshold, the bias and the membrane before the first step, in membrane units; they broadcast.
+        The threshold, the bias, and the membrane before the first step, in membrane units; they broadcast.
     start
-        The first step, counted from 1, at which the neurons take part.
+        The first step, counted from 1, whose input counts.
+    ahead
+        How many steps later the neurons fire for the first time.
+    steps
+        For which their input counts, and for which they fire.
+    **parameters
+        Those that only some neurons have.
     """
 
     def __init__(
-        self, *, shape: tuple[int, ...], vth: Array, bias: Array, v: Array, start: int, name: str
+        self,
+        *,
+        shape: tuple[int, ...],
+        vth: Array,
+        bias: Array,
+        v: Array,
+        start: int,
+        ahead: int,
+        steps: int,
+        name: str,
+        **parameters: Any,
     ) -> None:
-        super().__init__(start=start, name=name)
+        super().__init__(start=start, ahead=ahead, steps=steps, name=name, **parameters)
         self.a_in = InPort(shape=shape)
         self.s_out = OutPort(shape=shape)
         self.v = Var(shape=shape, init=np.broadcast_to(v, shape))
@@ -84,8 +98,34 @@ class IF(AbstractProcess):  # type: ignore[misc]
         self.vth = Var(shape=vth.shape, init=vth)
 
 
+class IF(Neurons):
+    """Integrate-and-fire neurons with reset by subtraction, which stock Lava does not have.
+
+    At each step whose input counts ``v += (a_in << 6) + bias`` (without the shift in floating point); where
+    ``v > vth`` a spike is sent and ``v -= vth``. If its parameter ``signed`` is true, -1 is sent and ``v += vth``
+    where ``v < 0`` and more 1s than -1s have been sent.
+    """
+
+
+class Digit(Neurons):
+    """Neurons that send binary digits from -1 to 1, the highest first, while those of the current arrive.
+
+    ``v = 2 * v + (a_in << 6)``, and twice the bias in the first step. Where ``3 * v > 4 * vth`` 1 is sent and
+    ``v -= 2 * vth``; where ``3 * v < -4 * vth`` and what has been sent is above 0, -1 is sent and
+    ``v += 2 * vth``. The last digit compares ``v`` with ``vth`` itself.
+    """
+
+
+class Graded(Neurons):
+    """Neurons that send an integer at each step: how many parts of the threshold their current is worth.
+
+    ``v = (a_in << 6) + bias``; what is sent is ``v * levels / vth``, rounded to the nearest and clipped to
+    ``0 ... levels``, which is its parameter.
+    """
+
+
 class MaxPool(AbstractProcess):  # type: ignore[misc]
-    """Passes on what the leading input of each window adds to its sum.
+    """Passes on what the leading input of each window adds to its sum, ``sum = radix * sum + s_in``.
 
     Parameters
     ----------
@@ -93,8 +133,10 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
         With the batch axis.
     window
         As ``synapses.max_pool`` takes it.
-    start
-        The first step, counted from 1, whose input counts.
+    radix
+        How much more a spike is worth than one a step later.
+    start, steps
+        The first step, counted from 1, whose input counts, and how many do.
     record
         As in ``Synapses``.
     """
@@ -105,7 +147,9 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
         shape_in: tuple[int, ...],
         shape_out: tuple[int, ...],
         window: dict[str, list[int]],
+        radix: int,
         start: int,
+        steps: int,
         record: Any,
         name: str,
     ) -> None:
@@ -113,7 +157,9 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
             shape_in=shape_in,
             shape_out=shape_out,
             window=window,
+            radix=radix,
             start=start,
+            steps=steps,
             record=record,
             name=name,
         )
@@ -129,13 +175,25 @@ class Readout(AbstractProcess):  # type: ignore[misc]
     shape
         With the batch axis.
     bias
-        Added at every step; it broadcasts.
-    start
-        The first step, counted from 1, that counts.
+        Added at every step, or with the radix 2 to start with; it broadcasts.
+    radix
+        How much more a current is worth than one a step later.
+    start, steps
+        The first step, counted from 1, that counts, and how many do.
     record
-        Shared memory ``(steps, *shape)`` of 8-byte numbers.
+        Shared memory of 8-byte numbers, for ``(total steps, *shape)``.
     """
 
-    def __init__(self, *, shape: tuple[int, ...], bias: Array, start: int, record: Any, name: str) -> None:
-        super().__init__(shape=shape, bias=bias, start=start, record=record, name=name)
+    def __init__(
+        self,
+        *,
+        shape: tuple[int, ...],
+        bias: Array,
+        radix: int,
+        start: int,
+        steps: int,
+        record: Any,
+        name: str,
+    ) -> None:
+        super().__init__(shape=shape, bias=bias, radix=radix, start=start, steps=steps, record=record, name=name)
         self.a_in = InPort(shape=shape)

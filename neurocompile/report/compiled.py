@@ -1,0 +1,42 @@
+"""All that ``neurocompile MODEL`` found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurocompile.budget import Budget
+from neurocompile.evaluate import Evaluation
+from neurocompile.network import Network
+from neurocompile.report.deployed import Comparison
+from neurocompile.search import Search
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What was compiled, and what was measured of it.
+
+    Parameters
+    ----------
+    model
+        The file.
+    reason
+        Why its code was taken.
+    network
+        What was compiled.
+    evaluation
+        On all test images.
+    deployed
+        On the target.
+    budget
+        Where the loss comes from; None if that was not asked for.
+    search
+        For the fewest steps; None if these were given.
+    """
+
+    model: str
+    reason: str
+    network: Network
+    evaluation: Evaluation
+    deployed: Comparison
+    budget: Budget | None = None
+    search: Search | None = None
