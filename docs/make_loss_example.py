@@ -48,16 +48,16 @@ STEPS = (
     ),
     (
         ("--balance", "max"),
-        "The table names the encoder and the reset, layer after layer. Without them:",
+        "Encoder and reset are what the table names first. Without them:",
     ),
     (
         ("--balance", "ridge"),
-        "Now the resolution is what is left: thresholds from the largest activation waste most of the 16 levels. "
-        "Fitted for the number of steps instead:",
+        "What is left is that input arrives unevenly: with thresholds at the largest activations spikes are few, "
+        "and come late. With weights and thresholds fitted for 16 steps, and spikes that can be taken back:",
     ),
     (
         ("--code", "digit", "--steps", "8"),
-        "What remains is the resolution of 16 levels in every layer: more steps, or another code.",
+        "Still neurons decide before all of their input is there. Digits start later, and correct themselves:",
     ),
 )
 

@@ -100,7 +100,7 @@ class LayerLoss:
     def remedy(self) -> str:
         """What would make the layer's error smaller."""
         worst = self.worst
-        if worst is None or self.error < _NEGLIGIBLE:
+        if worst is None or self.causes[worst].error < _NEGLIGIBLE:
             return "leave it as it is"
         return _REMEDIES[worst]
 

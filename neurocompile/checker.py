@@ -152,16 +152,19 @@ def check(
         If steps or images are no such numbers.
     """
     chosen = backend.find(target)
-    options = Options(code=code, steps=steps, target=target).resolved(chosen.codes)
-    steps = options.spiking_code.steps
-    if images < 1:
-        raise DataError(f"images={images} is less than 1", remedy="choose 1 or more")
-    issues: list[Issue] = []
+    issues = [Issue(f"images={images} is less than 1", remedy="choose 1 or more")] if images < 1 else []
+    try:
+        spiking = Options(code=code, steps=steps, target=target).resolved(chosen.codes).spiking_code
+    except DataError as error:
+        raise DataError.of([*error.issues, *issues]) from None
+    if issues:
+        raise DataError.of(issues)
+    steps = spiking.steps
     inspected = inspect(OnnxFile.read(model))
     issues += inspected.issues
     if inspected.graph is None:
         return Check(target, tuple(issues), (), 0, None, None, None, images, steps)
-    found = _Conversion(inspected.graph, options.spiking_code, complete=not issues)
+    found = _Conversion(inspected.graph, spiking, complete=not issues)
     issues += found.issues
     size = memory = seconds = None
     if found.processes is not None and not issues:

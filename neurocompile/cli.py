@@ -167,7 +167,7 @@ def compile_command(
     balance
         How thresholds are chosen: the max of a layer's activations, a percentile of them, a percentile for each
         channel, by least squares for the number of steps (mse), or with weights and biases, layer by layer
-        (ridge). ridge for rate and graded, channel for digit if not given.
+        (ridge). ridge for rate, mse for graded and channel for digit if not given.
     percentile
         Of the activations, above 0 and up to 100: 100 for digit and 99.9 else if not given.
     samples

@@ -23,7 +23,7 @@ MOST_DIGITS = 10
 """Up to so many, sums of real weights are exact, and 24 bits hold a value."""
 
 _STEPS = {"digit": 8, "graded": 1, "rate": 32}
-_BALANCES: dict[str, Balance] = {"digit": "channel", "graded": "ridge", "rate": "ridge"}
+_BALANCES: dict[str, Balance] = {"digit": "channel", "graded": "mse", "rate": "ridge"}
 _PERCENTILES = {"digit": 100.0, "graded": 99.9, "rate": 99.9}
 
 

@@ -16,7 +16,12 @@ from zoo_models import OTHERS, ZOO
 import neurocompile as nc
 from neurocompile.frontends.model import Model
 
-STEPS = 256
+CODES = {
+    "rate": nc.Options(code="rate", steps=256, balance="channel", percentile=100, signed=False),
+    "digit": nc.Options(code="digit", steps=8, balance="channel", percentile=100),
+    "graded": nc.Options(code="graded", bits=8, balance="channel", percentile=100),
+}
+"""With the largest activations of the same images nothing is clipped, and the codes tell 256 values apart."""
 
 # Relative to how much the outputs differ from image to image. A layer whose biases are left out misses by 0.3 or
 # more (the least of ResNet by 0.07), a pool that drops what is below 0 by 0.4, weights that are 10 % off by 0.2.
@@ -34,14 +39,14 @@ def assert_spikes_say_the_same(trained: Model, tolerance: float) -> None:
     x = rng.random((16, *trained.entry.shape), np.float32)
     # Of different brightness, so that the outputs differ.
     x *= rng.uniform(0.1, 1, (16, *[1] * (x.ndim - 1))).astype(np.float32)
-    # The largest activations of the same images: nothing is clipped, and the error goes with the number of steps.
-    options = nc.Options(calibration=nc.Calibration(statistic="max"), precision="float")
-    converted = nc.compile(trained, x, options)
-    with converted.deploy("numpy") as deployment:
-        found = converted.estimate(deployment.run(x, steps=STEPS))
-    expected = trained.reference.run(x).reshape(found.shape)
+    expected = trained.reference.run(x)
     spread = np.sqrt(np.mean((expected - expected.mean(0)) ** 2))
-    assert np.sqrt(np.mean((found - expected) ** 2)) < tolerance * spread
+    for code, options in CODES.items():
+        converted = nc.compile(trained, x, options)
+        with converted.deploy("numpy") as deployment:
+            found = converted.estimate(deployment.run(x, probes=()))
+        error = np.sqrt(np.mean((found - expected.reshape(found.shape)) ** 2))
+        assert error < tolerance * spread, code
 
 
 @pytest.mark.parametrize("name", FILES)

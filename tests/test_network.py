@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import numpy as np
 import onnx
@@ -20,6 +20,7 @@ from neurocompile.errors import BackendError, DataError, DeploymentError, GraphE
 from neurocompile.ir import Graph, Node, archive
 from neurocompile.ir.layers import Input, Linear, ReLU
 from neurocompile.ir.processes import Encoder
+from neurocompile.options import Balance, Precision
 from neurocompile.passes import pipeline
 from neurocompile.passes.approximate import Approximation
 
@@ -27,22 +28,28 @@ X = images(40)
 Y = labels(40)
 CALIBRATION = images(50, seed=3)
 
-CHOICES = [
-    nc.Options(12, reset, precision, encoder, decoder, nc.Calibration(statistic, 99.0, granularity))
-    for reset, precision, encoder, decoder, (statistic, granularity) in itertools.product(
-        ("subtract", "zero"),
-        ("float", "int8"),
-        ("constant", "poisson"),
-        ("membrane", "count"),
-        (("percentile", "channel"), ("percentile", "layer"), ("max", "channel")),
+CODES: dict[str, dict[str, Any]] = {
+    "digit": {"code": "digit", "steps": 6},
+    "graded": {"code": "graded", "bits": 5},
+    "signed": {"code": "rate", "steps": 12, "signed": True},
+    "wait": {"code": "rate", "steps": 12, "wait": True},
+    "unsigned": {"code": "rate", "steps": 12, "signed": False},
+    "zero": {"code": "rate", "steps": 12, "reset": "zero"},
+}
+ENDS: dict[str, dict[str, Any]] = {
+    "constant-membrane": {},
+    "poisson-membrane": {"encoder": "poisson"},
+    "constant-count": {"decoder": "count"},
+    "poisson-count": {"encoder": "poisson", "decoder": "count"},
+}
+
+CHOICES = {
+    "-".join((code, precision, ends, balance)): nc.Options(
+        **CODES[code], **ENDS[ends], precision=precision, balance=balance, percentile=99.0
     )
-]
-
-
-def name_of(options: nc.Options) -> str:
-    thresholds = options.calibration
-    words = (options.reset, options.precision, options.encoder, options.decoder)
-    return "-".join((*words, thresholds.statistic, thresholds.granularity))
+    for code, precision, ends, balance in itertools.product(CODES, get_args(Precision), ENDS, get_args(Balance))
+    if not ENDS[ends] or CODES[code]["code"] == "rate"
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,11 @@ def model(onnx_file: Path) -> nc.Model:
 @pytest.fixture(scope="module")
 def network(onnx_file: Path) -> nc.Network:
     return nc.compile(onnx_file, calibration=CALIBRATION)
+
+
+@pytest.fixture(scope="module")
+def rates(onnx_file: Path) -> nc.Network:
+    return nc.compile(onnx_file, CALIBRATION, nc.Options(code="rate", balance="channel"))
 
 
 def decisions(model: nc.Model, x: np.ndarray) -> np.ndarray:
@@ -103,15 +115,17 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- compiling
 
 
-@pytest.mark.parametrize("options", CHOICES, ids=name_of)
+@pytest.mark.parametrize("options", CHOICES.values(), ids=list(CHOICES))
 def test_every_choice_compiles_runs_and_is_stored(model: nc.Model, options: nc.Options, tmp_path: Path) -> None:
     network = nc.compile(model, CALIBRATION, options)
     result = network.deploy("numpy").run(X[:8])
-    assert result.potentials.shape == (8, 12, CLASSES)
-    assert all(stream.any() for name, stream in result.spikes.items() if name == "rectified")
+    assert result.potentials.shape == (8, network.steps, CLASSES)
+    assert result.spikes["rectified"].any()
     network.save(tmp_path / "network")
     loaded = nc.load(tmp_path / "network")
-    assert (loaded.graph, loaded.options, loaded.reference) == (network.graph, options, None)
+    assert (loaded.graph, loaded.reference) == (network.graph, None)
+    assert loaded.options == network.options == options.resolved(("digit", "graded", "rate"))
+    assert loaded.steps == network.steps == network.options.spiking_code.steps
     again = loaded.deploy("numpy").run(X[:8])
     assert np.array_equal(again.potentials, result.potentials)
     assert all(np.array_equal(again.spikes[name], stream) for name, stream in result.spikes.items())
@@ -120,20 +134,20 @@ def test_every_choice_compiles_runs_and_is_stored(model: nc.Model, options: nc.O
 @pytest.mark.parametrize("precision", ["float", "int8"])
 @pytest.mark.parametrize("decoder", ["membrane", "count"])
 def test_many_steps_come_to_the_networks_decisions(model: nc.Model, precision: Any, decoder: Any) -> None:
-    options = nc.Options(512, precision=precision, decoder=decoder)
+    options = nc.Options(code="rate", steps=512, precision=precision, decoder=decoder, balance="channel")
     found = nc.compile(model, CALIBRATION, options).deploy("numpy").run(X).decisions[:, -1]
     assert np.mean(found == decisions(model, X)) >= 0.9
 
 
 def test_the_membrane_decoder_reads_no_spikes_of_outputs(model: nc.Model) -> None:
-    network = nc.compile(model, CALIBRATION, nc.Options(16, decoder="membrane"))
+    network = nc.compile(model, CALIBRATION, nc.Options(code="rate", steps=16, decoder="membrane"))
     assert network.neurons == {"rectified": 8}
     potentials = network.deploy("numpy").run(X).potentials
     assert (np.diff(potentials, axis=1) < 0).any()
 
 
 def test_the_count_decoder_counts_spikes_of_outputs(model: nc.Model) -> None:
-    network = nc.compile(model, CALIBRATION, nc.Options(16, decoder="count"))
+    network = nc.compile(model, CALIBRATION, nc.Options(code="rate", steps=16, decoder="count", signed=False))
     (outputs,) = set(network.neurons) - {"rectified"}
     assert network.neurons[outputs] == CLASSES
     result = network.deploy("numpy").run(X)
@@ -152,8 +166,9 @@ def test_an_input_of_bytes_has_255_levels(tmp_path: Path) -> None:
 
 
 def test_calibration_images_of_nothing_but_zeros_compile(model: nc.Model) -> None:
-    network = nc.compile(model, np.zeros((5, FEATURES)))
-    assert network.deploy("numpy").run(X[:2]).potentials.shape == (2, 64, CLASSES)
+    for code, steps in (("digit", 8), ("graded", 1), ("rate", 32)):
+        network = nc.compile(model, np.zeros((5, FEATURES)), nc.Options(code=code))
+        assert network.deploy("numpy").run(X[:2]).potentials.shape == (2, steps, CLASSES)
 
 
 def test_progress_tells_the_stages(model: nc.Model) -> None:
@@ -165,7 +180,15 @@ def test_progress_tells_the_stages(model: nc.Model) -> None:
     assert told[-1] == ("simulating", len(X), len(X))
 
 
-@pytest.mark.parametrize("options", [nc.Options(), nc.Options(precision="int8", encoder="poisson", seed=7)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        nc.Options(),
+        nc.Options(code="graded", precision="int8"),
+        nc.Options(code="rate"),
+        nc.Options(precision="int8", encoder="poisson", seed=7),
+    ],
+)
 def test_compiling_twice_gives_the_same_bytes(onnx_file: Path, tmp_path: Path, options: nc.Options) -> None:
     first, second = (nc.compile(onnx_file, CALIBRATION, options) for _ in range(2))
     assert first.graph == second.graph
@@ -203,45 +226,21 @@ def test_calibration_images_that_do_not_fit(model: nc.Model, x: np.ndarray, prob
 # ---------------------------------------------------------------- options
 
 
-@pytest.mark.parametrize(
-    ("wrong", "problem"),
-    [
-        ({"steps": 0}, "steps=0 is not in 1 to 4096"),
-        ({"steps": 4097}, "steps=4097"),
-        ({"steps": 2.5}, r"steps=2\.5"),
-        ({"steps": "64"}, "steps=64"),
-        ({"seed": -1}, "seed=-1"),
-        ({"seed": 1.5}, r"seed=1\.5"),
-        ({"reset": "none"}, "reset='none' is no choice"),
-        ({"precision": "int4"}, "precision='int4'"),
-        ({"encoder": "rank"}, "encoder='rank'"),
-        ({"decoder": "first"}, "decoder='first'"),
-        ({"calibration": nc.Calibration("mean")}, r"calibration\.statistic='mean'"),
-        ({"calibration": nc.Calibration(granularity="net")}, "granularity='net'"),
-        ({"calibration": nc.Calibration(percentile=0)}, "percentile=0"),
-        ({"calibration": nc.Calibration(percentile=100.1)}, r"percentile=100\.1"),
-        ({"calibration": nc.Calibration(percentile=float("nan"))}, "percentile=nan"),
-        ({"calibration": nc.Calibration(percentile="most")}, "percentile=most"),
-        ({"calibration": None}, "is no Calibration"),
-        ({"target": 3}, "target=3 is no name"),
-    ],
-)
-def test_options_that_are_none(wrong: dict[str, Any], problem: str) -> None:
-    with pytest.raises(DataError, match=problem) as caught:
-        nc.Options(**wrong)
-    assert all(issue.remedy for issue in caught.value.issues)
-
-
-def test_all_wrong_options_are_told_at_once() -> None:
-    with pytest.raises(DataError) as caught:
-        nc.Options(steps=0, seed=-1, reset="none")
-    assert [issue.problem.split("=")[0] for issue in caught.value.issues] == ["steps", "reset", "seed"]
-
-
 def test_numpys_integers_are_stored_too(model: nc.Model, tmp_path: Path) -> None:
-    options = nc.Options(steps=np.int64(8), seed=np.uint8(3))
+    options = nc.Options(steps=np.int64(8), bits=np.int8(5), seed=np.uint8(3))
     nc.compile(model, CALIBRATION, options).save(tmp_path / "network")
-    assert nc.load(tmp_path / "network").options == nc.Options(steps=8, seed=3)
+    assert nc.load(tmp_path / "network").options == nc.Options(steps=8, bits=5, seed=3).resolved(ALL_CODES)
+
+
+ALL_CODES = ("digit", "graded", "rate")
+
+
+def test_synthetic_images_choose_the_largest_value_of_each_channel(model: nc.Model) -> None:
+    for code in ALL_CODES:
+        found = nc.compile(model, options=nc.Options(code=code))
+        assert found.synthetic
+        assert (found.options.balance, found.options.percentile) == ("channel", 100)
+    assert nc.compile(model, options=nc.Options(balance="mse")).options.balance == "mse"
 
 
 # ---------------------------------------------------------------- evaluating
@@ -256,9 +255,9 @@ def test_evaluation_compares_with_the_model(model: nc.Model, network: nc.Network
     assert np.array_equal(evaluation.accuracy_by_step, np.mean(snn == Y[:, None], axis=0))
 
 
-def test_evaluation_for_another_number_of_steps(network: nc.Network) -> None:
-    whole = network.evaluate(X, Y).accuracy_by_step
-    assert np.array_equal(network.evaluate(X, Y, steps=10).accuracy_by_step, whole[:10])
+def test_evaluation_for_another_number_of_steps(rates: nc.Network) -> None:
+    whole = rates.evaluate(X, Y).accuracy_by_step
+    assert np.array_equal(rates.evaluate(X, Y, steps=10).accuracy_by_step, whole[:10])
 
 
 def test_a_loaded_network_needs_no_model(tmp_path: Path) -> None:
@@ -302,7 +301,16 @@ def test_steps_that_can_not_be(network: nc.Network, steps: Any) -> None:
 # ---------------------------------------------------------------- deploying
 
 
-@pytest.mark.parametrize("options", [nc.Options(16, precision="int8"), nc.Options(16, reset="zero")])
+@pytest.mark.parametrize(
+    "options",
+    [
+        nc.Options(precision="int8"),
+        nc.Options(code="graded", precision="int8"),
+        nc.Options(code="rate", steps=16, precision="int8"),
+        nc.Options(code="rate", steps=16, reset="zero"),
+        nc.Options(code="rate", steps=6, wait=True, precision="int8"),
+    ],
+)
 def test_lava_fires_the_simulated_spikes(model: nc.Model, options: nc.Options) -> None:
     network = nc.compile(model, CALIBRATION, options)
     with network.deploy("lava") as deployment:
@@ -374,7 +382,9 @@ EDITS: dict[str, tuple[Edit, str]] = {
         lambda d: d.update(approximations=[dict.fromkeys(APPROXIMATION, 1)]),
         "approximations are malformed",
     ),
-    "wrong calibration": (lambda d: d["options"].update(calibration=[]), "options are malformed"),
+    "wrong percentile": (lambda d: d["options"].update(percentile=[]), r"percentile=\[\]"),
+    "steps left open": (lambda d: d["options"].update(steps=None), "options are malformed"),
+    "code left open": (lambda d: d["options"].update(code="auto"), "options are malformed"),
 }
 
 
@@ -450,16 +460,25 @@ def test_recordings_that_do_not_fit_are_refused(network: nc.Network, monkeypatch
     assert caught.value.issues[0].remedy == "run fewer images at a time, or probe fewer layers"
 
 
-def test_the_estimate_is_near_the_original(network: nc.Network) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        nc.Options(code="rate", steps=4096, balance="channel", percentile=100),
+        nc.Options(code="digit", steps=10),
+        nc.Options(code="graded", balance="channel", percentile=100),
+    ],
+    ids=lambda options: options.code,
+)
+def test_the_estimate_is_near_the_original(model: nc.Model, options: nc.Options) -> None:
     x = CALIBRATION  # beyond which values are clipped
-    assert network.reference is not None
+    network = nc.compile(model, x, options)
     with network.deploy("numpy") as deployment:
-        estimate = network.estimate(deployment.run(x, steps=4096, probes=()))
-    assert np.abs(estimate - network.reference.run(x)).max() < 0.02
+        estimate = network.estimate(deployment.run(x, probes=()))
+    assert np.abs(estimate - model.reference.run(x)).max() < 0.02
 
 
 def test_images_on_another_scale_are_refused(network: nc.Network) -> None:
-    with pytest.raises(DataError, match=r"beyond .*, the largest of the calibration images"):
+    with pytest.raises(DataError, match=r"beyond .*, the largest that it was calibrated on"):
         network.evaluate(10 * small_network.images(5), small_network.labels(5))
 
 

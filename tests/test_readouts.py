@@ -65,10 +65,25 @@ ENDS = {
 }
 
 
+CODES: dict[str, dict[str, Any]] = {
+    "rate": {"code": "rate", "steps": 1024, "signed": False},
+    "digit": {"code": "digit", "steps": 10},
+    "graded": {"code": "graded", "bits": 8},
+}
+
+
+def options(code: str, **others: Any) -> nc.Options:
+    return nc.Options(**CODES[code], balance="channel", percentile=100, **others)
+
+
+every_code = pytest.mark.parametrize("code", CODES)
+
+
+@every_code
 @pytest.mark.parametrize("precision", ["float", "int8"])
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_activations_are_computed_by_spikes(tmp_path: Path, name: str, precision: Any) -> None:
-    network = nc.compile(write(tmp_path, ACTIVATIONS[name], LINEAR), X, nc.Options(1024, precision=precision))
+def test_activations_are_computed_by_spikes(tmp_path: Path, name: str, precision: Any, code: str) -> None:
+    network = nc.compile(write(tmp_path, ACTIVATIONS[name], LINEAR), X, options(code, precision=precision))
     (found,) = network.approximations
     assert found.node == "a"
     assert 0 < found.relative_error <= 0.01
@@ -99,8 +114,8 @@ def test_products_are_found_before_anything_is_folded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ENDS)
 @pytest.mark.parametrize("outputs", [1, CLASSES])
 def test_ends_with_counted_spikes(tmp_path: Path, name: str, outputs: int) -> None:
-    options = nc.Options(512, decoder="count")
-    network = nc.compile(write(tmp_path, RELU, ENDS[name], outputs), X, options)
+    counted = nc.Options(code="rate", steps=512, decoder="count", balance="channel")
+    network = nc.compile(write(tmp_path, RELU, ENDS[name], outputs), X, counted)
     y = network.deploy("numpy").run(X).decisions[:, -1]
     evaluation = network.evaluate(X, y)
     assert evaluation.accuracy == 1
@@ -110,9 +125,10 @@ def test_ends_with_counted_spikes(tmp_path: Path, name: str, outputs: int) -> No
         assert evaluation.agreement >= 0.75
 
 
+@every_code
 @pytest.mark.parametrize("name", ENDS)
-def test_ends_are_computed_by_the_decoder(tmp_path: Path, name: str) -> None:
-    network = nc.compile(write(tmp_path, RELU, ENDS[name]), X, nc.Options(1024))
+def test_ends_are_computed_by_the_decoder(tmp_path: Path, name: str, code: str) -> None:
+    network = nc.compile(write(tmp_path, RELU, ENDS[name]), X, options(code))
     assert network.reference is not None
     expected = network.reference.run(X).reshape(len(X), -1)
     estimate = network.estimate(network.deploy("numpy").run(X)).reshape(len(X), -1)
@@ -122,18 +138,22 @@ def test_ends_are_computed_by_the_decoder(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(estimate, expected, atol=0.02)
 
 
+@every_code
 @pytest.mark.parametrize("name", ENDS)
-def test_both_networks_decide_on_the_same_classes(tmp_path: Path, name: str) -> None:
-    plain = nc.compile(write(tmp_path, RELU, LINEAR), X, nc.Options(64)).evaluate(X, labels(60))
-    found = nc.compile(write(tmp_path, RELU, ENDS[name]), X, nc.Options(64)).evaluate(X, labels(60))
+def test_both_networks_decide_on_the_same_classes(tmp_path: Path, name: str, code: str) -> None:
+    plain, found = (
+        nc.compile(write(tmp_path, RELU, end), X, options(code)).evaluate(X, labels(60))
+        for end in (LINEAR, ENDS[name])
+    )
     assert found.ann_accuracy == plain.ann_accuracy
     assert found.agreement == plain.agreement
     assert np.array_equal(found.accuracy_by_step, plain.accuracy_by_step)
 
 
+@every_code
 @pytest.mark.parametrize("end", [LINEAR, ENDS["sigmoid"]], ids=["score", "sigmoid"])
-def test_a_single_output_tells_two_classes_apart(tmp_path: Path, end: list[Node]) -> None:
-    network = nc.compile(write(tmp_path, RELU, end, outputs=1), X, nc.Options(512))
+def test_a_single_output_tells_two_classes_apart(tmp_path: Path, end: list[Node], code: str) -> None:
+    network = nc.compile(write(tmp_path, RELU, end, outputs=1), X, options(code))
     assert network.reference is not None
     outputs = network.reference.run(X)[:, 0]
     y = (outputs > (0.5 if end is ENDS["sigmoid"] else 0)).astype(np.int64)

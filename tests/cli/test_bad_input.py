@@ -64,13 +64,6 @@ def save(folder: Path, **arrays: Any) -> None:
     np.savez(folder / "small.npz", **{name: array for name, array in data.items() if array is not None})
 
 
-def test_no_data_beside_the_model(refused: Refused, folder: Path) -> None:
-    (folder / "small.npz").unlink()
-    message = refused("small.onnx")
-    assert "small.npz does not exist" in message
-    assert "--data FILE, an .npz file with x_calibration, x_test and y_test" in message
-
-
 def test_data_that_are_not_there(refused: Refused) -> None:
     assert "can't read other.npz: No such file" in refused("small.onnx", "--data", "other.npz")
 
@@ -167,7 +160,7 @@ def test_all_problems_of_the_data_are_told_at_once(refused: Refused, folder: Pat
 
 @pytest.fixture
 def deployed(cli: Callable[..., Any]) -> None:
-    assert cli("small.onnx", "--steps", "8", "-o", "small.nc").status == 0
+    assert cli("small.onnx", "--budget", "0", "-o", "small.nc").status == 0
 
 
 @pytest.mark.usefixtures("deployed")

@@ -24,7 +24,7 @@ def test_a_network_that_converts(cli: Callable[..., Any]) -> None:
     assert "small.onnx converts for lava" in outcome.out
     assert "83 parameters" in outcome.out
     assert "1 layer of 8 neurons, 72 synapses" in outcome.out
-    assert "estimate for 1,000 images over 64 steps" in outcome.out
+    assert "estimate for 1,000 images over 8 steps" in outcome.out
 
 
 def test_a_network_that_does_not(cli: Callable[..., Any], folder: Path) -> None:

@@ -71,7 +71,7 @@ def test_the_whole_file_is_taken(small: tuple[Path, bytes, str]) -> None:
 
 @pytest.fixture
 def deployed(cli: Callable[..., Any], folder: Path) -> Path:
-    assert cli("small.onnx", "--steps", "8", "-o", "small.nc").status == 0
+    assert cli("small.onnx", "--steps", "8", "--budget", "0", "-o", "small.nc").status == 0
     return folder / "small.nc"
 
 
@@ -191,6 +191,6 @@ def test_a_written_file_has_the_usual_rights(deployed: Path) -> None:
 
 def test_a_deployment_is_replaced(cli: Callable[..., Any], deployed: Path) -> None:
     before = deployed.read_bytes()
-    assert cli("small.onnx", "--steps", "9", "-o", "small.nc").status == 0
+    assert cli("small.onnx", "--steps", "9", "--budget", "0", "-o", "small.nc").status == 0
     assert deployed.read_bytes() != before
     assert nc.load(deployed).options.steps == 9

@@ -15,6 +15,8 @@ from neurocompile_lava.runtime import find_or_make
 
 PATIENCE = 120.0
 
+LONG = ("--code", "rate", "--steps", "4096", "--balance", "channel")
+
 
 def interrupted(command: Any) -> None:
     """Send Ctrl-C, and see that the command ends as it should and leaves nothing."""
@@ -49,7 +51,7 @@ def test_while_compiling(folder: Path, start: Callable[..., Any]) -> None:
 
 def test_while_simulating(folder: Path, start: Callable[..., Any]) -> None:
     np.savez(folder / "small.npz", **small_network.data(20_000))
-    command = start("small.onnx", "--steps", "4096")
+    command = start("small.onnx", *LONG)
     command.wait_for("simulating")
     interrupted(command)
 
@@ -58,7 +60,7 @@ def test_while_simulating(folder: Path, start: Callable[..., Any]) -> None:
 def on_lava(start: Callable[..., Any]) -> Any:
     """A long run on Lava, which has begun."""
     find_or_make(print)
-    command = start("small.onnx", "--target", "lava", "--steps", "4096")
+    command = start("small.onnx", "--target", "lava", *LONG)
     command.wait_for("running on Lava")
     return command
 

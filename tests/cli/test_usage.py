@@ -25,7 +25,22 @@ def test_help_names_the_commands_and_every_option(cli: Callable[..., Any]) -> No
         "--version",
         "--target",
         "--data",
+        "--code",
         "--steps",
+        "--tolerance",
+        "--bits",
+        "--reset",
+        "--signed",
+        "--no-signed",
+        "--wait",
+        "--precision",
+        "--encoder",
+        "--decoder",
+        "--balance",
+        "--percentile",
+        "--samples",
+        "--budget",
+        "--seed",
         "--output",
         "-o",
         "--json",
@@ -57,9 +72,11 @@ def test_the_version(cli: Callable[..., Any]) -> None:
     [
         ("--steps 3", "MODEL is missing", "see neurocompile --help"),
         ("small.onnx --steps", "--steps needs a value", "see neurocompile --help"),
-        ("small.onnx --steps many", "--steps takes a whole number, not 'many'", "see neurocompile --help"),
+        ("small.onnx --steps many", "--steps takes a whole number or auto, not 'many'", "see neurocompile --help"),
         ("small.onnx --percentile all", "--percentile takes a number, not 'all'", "see neurocompile --help"),
         ("small.onnx --stepps 3", "Unknown option: --stepps. Did you mean --steps?", "see neurocompile --help"),
+        ("small.onnx --budget some", "--budget takes a whole number, not 'some'", "see neurocompile --help"),
+        ("small.onnx --code morse", '"morse" for --code. Choose from: "auto", "digit"', "see neurocompile --help"),
         ("small.onnx --reset none", '"none" for --reset. Choose from: "subtract", "zero"', "see neurocompile"),
         ("small.onnx other.onnx", "there is no use for other.onnx", "see neurocompile --help"),
         ("small.onnx --json=maybe", "--json", "see neurocompile --help"),
@@ -71,6 +88,11 @@ def test_the_version(cli: Callable[..., Any]) -> None:
         ("small.onnx --steps 5000", "steps=5000 is not in 1 to 4096", STEPS),
         ("small.onnx --samples 0", "samples=0 is less than 1", "choose 1 or more test images"),
         ("small.onnx --samples -3", "samples=-3 is less than 1", "choose 1 or more test images"),
+        ("small.onnx --budget -1", "budget=-1 is less than 0", "choose 0 or some hundreds of test images"),
+        ("small.onnx --bits 3", "bits=3 is not in 4 to 8", "choose a whole number from 4 to 8"),
+        ("small.onnx --code digit --steps 11", "steps=11 is more than the 10 digits", "choose up to 10 steps"),
+        ("small.onnx --code digit --wait", "--code digit does not take --wait", "choose --code rate"),
+        ("small.onnx --signed --wait", "--wait does not take --signed", "leave one of them out"),
         ("small.onnx --percentile 0", "percentile=0.0 is not in (0, 100]", "choose a number above 0"),
         ("small.onnx --percentile nan", "percentile=nan is not in (0, 100]", "choose a number above 0"),
         ("small.onnx --seed -1", "seed=-1 is no whole number from 0", "choose 0 or"),
@@ -178,7 +200,7 @@ def test_a_full_disk_behind_standard_output(
 
 
 def test_run_prints_to_a_broken_pipe_too(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cli("small.onnx", "-o", "small.nc").status == 0
+    assert cli("small.onnx", "--budget", "0", "-o", "small.nc").status == 0
 
     class Broken(io.StringIO):
         def write(self, _text: str) -> int:

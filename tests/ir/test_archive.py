@@ -267,7 +267,7 @@ EVERY_PROCESS = Graph(
         Node("signed", IntegrateAndFire(*[np.zeros((), np.int64)] * 3, signed=True), ("neurons",)),
         Node("waiting", IntegrateAndFire(*[np.zeros((), np.int64)] * 3, wait=True), ("signed",)),
         Node("digits", DigitNeurons(*[np.zeros((), np.int64)] * 2, 3), ("waiting",)),
-        Node("messages", GradedNeurons(*[np.zeros((), np.int64)] * 2, 15), ("digits",)),
+        Node("messages", GradedNeurons(*[np.ones((), np.int64)] * 2, 15), ("digits",)),
         Node("left", WireSynapses(np.arange(24).reshape(4, 6) % 13 - 1), ("messages",)),
         Node("right", WireSynapses(np.full((4, 6), -1)), ("x",)),
         Node("both", CurrentSum(), ("left", "right")),

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from neurocompile_numpy import backend
 from neurocompile_numpy.backend import NumpyBackend, NumpyExecutable
-from strategies import RATE, chain, images, layer_graphs, lowered
+from strategies import FINE_CODES, RATE, chain, images, layer_graphs, lowered
 
 from neurocompile.backend import Activity
 from neurocompile.errors import BackendError, GraphError
@@ -31,8 +31,16 @@ LAYERS = chain(
 X = images(LAYERS, 9)
 REAL = RoundWeights()(lowered(LAYERS, X))
 POISSON = Lower(Encoder((), "poisson"), RATE)(LAYERS)
-GRAPHS = {"real": REAL, "integer": Quantize()(lowered(LAYERS, X)), "poisson": POISSON}
+OTHER_CODES = {name: code for name, code in FINE_CODES.items() if name != "rate"}
+GRAPHS = {
+    "real": REAL,
+    "integer": Quantize()(lowered(LAYERS, X)),
+    "poisson": POISSON,
+    **{name: RoundWeights()(lowered(LAYERS, X, code=code)) for name, code in OTHER_CODES.items()},
+    **{f"{name}, integer": Quantize()(lowered(LAYERS, X, code=code)) for name, code in OTHER_CODES.items()},
+}
 NEURONS = ("relu2", "relu5")
+STEPS = 10
 
 every_graph = pytest.mark.parametrize("graph", GRAPHS.values(), ids=list(GRAPHS))
 
@@ -45,8 +53,8 @@ def streams(graph: Graph, x: Array, steps: int) -> dict[str, Array]:
 
 @every_graph
 def test_follows_the_reference_semantics(graph: Graph) -> None:
-    expected = streams(graph, X, 20)
-    result = NumpyExecutable(graph).run(X, steps=20, probes=NEURONS)
+    expected = streams(graph, X, STEPS)
+    result = NumpyExecutable(graph).run(X, steps=STEPS, probes=NEURONS)
     np.testing.assert_array_equal(result.potentials, np.moveaxis(expected["decoder"], 0, 1))
     for name in NEURONS:
         np.testing.assert_array_equal(result.spikes[name], np.moveaxis(expected[name], 0, 1))
@@ -58,18 +66,20 @@ def test_follows_the_reference_semantics(graph: Graph) -> None:
 def test_does_not_depend_on_chunks_and_threads(
     monkeypatch: pytest.MonkeyPatch, graph: Graph, images_of_a_chunk: int, threads: int
 ) -> None:
-    whole = NumpyExecutable(graph, 1).run(X, steps=20, probes=NEURONS)
+    whole = NumpyExecutable(graph, 1).run(X, steps=STEPS, probes=NEURONS)
     monkeypatch.setattr(backend, "_MOST_IMAGES", images_of_a_chunk)
-    parts = NumpyExecutable(graph, threads).run(X, steps=20, probes=NEURONS)
+    parts = NumpyExecutable(graph, threads).run(X, steps=STEPS, probes=NEURONS)
     np.testing.assert_array_equal(parts.potentials, whole.potentials)
     assert parts.activity == whole.activity
     for name in NEURONS:
         np.testing.assert_array_equal(parts.spikes[name], whole.spikes[name])
 
 
-@every_graph
-def test_fewer_steps_give_the_first_part(graph: Graph) -> None:
-    long, short = (NumpyExecutable(graph).run(X, steps=steps, probes=NEURONS) for steps in (24, 9))
+@pytest.mark.parametrize("name", [name for name in GRAPHS if not name.startswith(("wait", "digit"))])
+def test_fewer_steps_give_the_first_part(name: str) -> None:
+    """But of neurons that wait for the last step, and of digits, the last of which is rounded."""
+    executable = NumpyExecutable(GRAPHS[name])
+    long, short = (executable.run(X, steps=steps, probes=NEURONS) for steps in (24, 9))
     np.testing.assert_array_equal(long.potentials[:, :9], short.potentials)
     np.testing.assert_array_equal(long.decisions[:, :9], short.decisions)
     np.testing.assert_array_equal(long.spikes["relu2"][:, :9], short.spikes["relu2"])
@@ -77,8 +87,8 @@ def test_fewer_steps_give_the_first_part(graph: Graph) -> None:
 
 @every_graph
 def test_counts_events_of_encoder_neurons_and_pools(graph: Graph) -> None:
-    expected = streams(graph, X, 20)
-    activity = NumpyExecutable(graph).run(X, steps=20).activity
+    expected = streams(graph, X, STEPS)
+    activity = NumpyExecutable(graph).run(X, steps=STEPS).activity
     assert list(activity) == ["x", "relu2", "maxpool3", "relu5"]
     for name, found in activity.items():
         assert found.events == np.count_nonzero(expected[name])

@@ -278,8 +278,7 @@ def test_channels_of_joined_branches_have_units_of_their_own() -> None:
 
 def test_branches_that_lie_side_by_side_do_not_add_up() -> None:
     """Their currents never meet, so that they need no more room than one, and no coarser units."""
-    lower = Lower(Encoder((), levels=255), RATE)
-    one, many = (Quantize()(lower(joined([0.3] * count, ReLU()))) for count in (1, 40))
+    one, many = (quantized(joined([0.3] * count, ReLU())) for count in (1, 40))
     assert thresholds(many, "behind0").min() >= thresholds(one, "behind0").min() / 2
 
 

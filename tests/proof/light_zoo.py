@@ -143,7 +143,7 @@ def measure(name: str) -> dict[str, str]:
         times.append(time.perf_counter())
         off = difference(model, x)
         times.append(time.perf_counter())
-        network = nc.compile(model, x, nc.Options(steps=STEPS))
+        network = nc.compile(model, x, nc.Options(code="rate", steps=STEPS, balance="channel"))
         times.append(time.perf_counter())
         result = run_spikes(network, x)
         times.append(time.perf_counter())

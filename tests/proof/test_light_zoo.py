@@ -30,7 +30,7 @@ def test_lrn_alone_is_refused(name: str) -> None:
 @pytest.mark.parametrize("name", QUICK)
 def test_spikes(name: str) -> None:
     with saved(name) as path:
-        network = nc.compile(path, image(), nc.Options(steps=STEPS))
+        network = nc.compile(path, image(), nc.Options(code="rate", steps=STEPS, balance="channel"))
     result = run_spikes(network, image())
     assert result.potentials.shape[:2] == (1, STEPS)
     assert network.classes == 1000

@@ -9,16 +9,21 @@ import small_network
 
 import neurocompile as nc
 from neurocompile.backend import Activity, Result
+from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison
 
 
 class Report(NamedTuple):
-    """What the reports are made of."""
+    """What the reports are made of, and that of a compilation itself."""
 
     network: nc.Network
     evaluation: nc.Evaluation
     deployed: Comparison
     result: Result
+
+    @property
+    def compiled(self) -> Compiled:
+        return Compiled("small.onnx", "as asked for", self.network, self.evaluation, self.deployed)
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +32,8 @@ def make_report(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Repor
     trained = nc.Model.read(path)
 
     def make(options: nc.Options | None = None, samples: int = 7) -> Report:
-        network = nc.compile(trained, small_network.images(50, seed=3), options or nc.Options(steps=20))
+        chosen = options or nc.Options(code="rate", steps=20, balance="channel")
+        network = nc.compile(trained, small_network.images(50, seed=3), chosen)
         evaluation = network.evaluate(small_network.images(40), small_network.labels(40))
         result = network.deploy("numpy").run(small_network.images(samples))
         return Report(network, evaluation, Comparison.of("numpy", [result], [result]), result)

@@ -2,13 +2,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from typing import Any
 
 import pytest
+import small_network
 
 import neurocompile as nc
+from neurocompile.budget import Budget, Cause, LayerLoss, Share
 from neurocompile.report import document
 from neurocompile.report.deployed import Comparison
+from neurocompile.search import Search, Tried
+from neurocompile.significance import PairedLoss, share_at_most
 
 
 def as_read(value: dict[str, Any]) -> dict[str, Any]:
@@ -19,9 +24,12 @@ def as_read(value: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_compilation_has_the_documented_fields(report: Any) -> None:
     evaluation, deployed = report.evaluation, report.deployed
-    found = as_read(document.compiled("small.onnx", report.network, evaluation, deployed))
+    found = as_read(document.compiled(report.compiled))
     assert (found["schema"], found["report"], found["model"]) == (1, "compile", "small.onnx")
-    assert found["options"] == dataclasses.asdict(nc.Options(steps=20))
+    options = nc.Options(code="rate", steps=20, balance="channel", percentile=99.9, signed=False)
+    assert found["options"] == dataclasses.asdict(options)
+    assert found["code"] == {"name": "rate", "reason": "as asked for"}
+    assert (found["data"], found["budget"], found["steps_search"]) == ("given", None, None)
     assert found["ann"] == {"accuracy": evaluation.ann_accuracy}
     snn = found["snn"]
     assert snn["accuracy"] == snn["accuracy_by_step"][-1] == evaluation.accuracy
@@ -56,7 +64,7 @@ def test_a_compilation_has_the_documented_fields(report: Any) -> None:
 
 
 def test_shares_are_fractions_and_the_loss_is_in_points(report: Any) -> None:
-    found = document.compiled("small.onnx", report.network, report.evaluation, report.deployed)
+    found = document.compiled(report.compiled)
     ann, snn = found["ann"]["accuracy"], found["snn"]["accuracy"]
     assert all(0 <= share <= 1 for share in (ann, snn, found["snn"]["agreement"]))
     assert found["loss"]["points"] == 100 * (ann - snn)
@@ -67,21 +75,64 @@ def test_shares_are_fractions_and_the_loss_is_in_points(report: Any) -> None:
 
 
 def test_the_layers_add_up(report: Any) -> None:
-    snn = document.compiled("small.onnx", report.network, report.evaluation, report.deployed)["snn"]
+    snn = document.compiled(report.compiled)["snn"]
     assert [(layer["name"], layer["neurons"]) for layer in snn["layers"]] == [("image", None), ("rectified", 8)]
     assert sum(layer["synaptic_operations"] for layer in snn["layers"]) == snn["synaptic_operations"]
     assert snn["layers"][1]["events"] / 8 == snn["spikes_per_neuron"]
 
 
+def test_the_budget_holds_every_cause_of_every_layer(report: Any) -> None:
+    causes: dict[Cause, Share] = {"clipping": Share(0.5, 0.25), "arrival": Share(-0.125, 0.5)}
+    budget = Budget(40, 1.0, (LayerLoss("hidden", causes), LayerLoss("decoder", {})))
+    found = as_read(document.compiled(dataclasses.replace(report.compiled, budget=budget)))["budget"]
+    assert found == {
+        "images": 40,
+        "points": 1.0,
+        "remainder": 0.625,
+        "by_cause": {"clipping": 0.5, "arrival": -0.125},
+        "layers": [
+            {
+                "name": "hidden",
+                "points": 0.375,
+                "error": pytest.approx(math.hypot(0.25, 0.5)),
+                "causes": {
+                    "clipping": {"points": 0.5, "error": 0.25},
+                    "arrival": {"points": -0.125, "error": 0.5},
+                },
+                "remedy": "--signed, --wait or --code digit",
+            },
+            {"name": "decoder", "points": 0, "error": 0.0, "causes": {}, "remedy": "leave it as it is"},
+        ],
+    }
+
+
+def test_the_measured_budget_can_be_written(report: Any) -> None:
+    budget = report.network.loss_budget(small_network.images(40), small_network.labels(40))
+    found = as_read(document.compiled(dataclasses.replace(report.compiled, budget=budget)))["budget"]
+    assert {layer["name"] for layer in found["layers"]} == {"image", "rectified", "decoder"}
+    assert found["points"] == pytest.approx(report.evaluation.loss_points)
+    assert found["points"] == pytest.approx(sum(found["by_cause"].values()) + found["remainder"])
+
+
+def test_the_search_for_steps(report: Any) -> None:
+    tried = (Tried(1, 25, 3, None), Tried(2, 25, 1, PairedLoss(25, 1, 0)))
+    found = as_read(document.compiled(dataclasses.replace(report.compiled, search=Search(5.0, tried))))
+    first, second = found["steps_search"].pop("tried")
+    assert found["steps_search"] == {"tolerance": 5.0, "reached": True, "chosen": 2}
+    expected = {"steps": 1, "images": 25, "changed": 3, "points": 12.0, "at_most": 100 * share_at_most(3, 25)}
+    assert first == expected
+    assert second == {"steps": 2, "images": 25, "changed": 1, "points": 4.0, "at_most": PairedLoss(25, 1, 0).high}
+
+
 def test_mismatches(report: Any, spoiled: Comparison) -> None:
-    found = as_read(document.compiled("small.onnx", report.network, report.evaluation, spoiled))["deployment"]
+    found = as_read(document.compiled(dataclasses.replace(report.compiled, deployed=spoiled)))["deployment"]
     assert (found["target"], found["spike_mismatches"]) == ("lava", 3)
     assert found["mismatches_by_layer"] == {"rectified": 3, "potentials": 0}
 
 
 def test_a_loaded_network_has_null_for_what_is_not_known(report: Any) -> None:
     evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None, loss=None)
-    found = as_read(document.compiled("small.onnx", report.network, evaluation, report.deployed))
+    found = as_read(document.compiled(dataclasses.replace(report.compiled, evaluation=evaluation)))
     assert found["ann"]["accuracy"] is None
     assert len(found["loss"]) == 8
     assert set(found["loss"].values()) == {None}

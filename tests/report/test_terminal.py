@@ -11,8 +11,10 @@ from rich.console import Console
 
 import neurocompile as nc
 from neurocompile.backend import Activity
+from neurocompile.budget import Budget, Cause, LayerLoss, Share
 from neurocompile.report import document, terminal
 from neurocompile.report.deployed import Comparison, Ran
+from neurocompile.search import Search, Tried
 from neurocompile.significance import PairedLoss
 
 
@@ -29,12 +31,11 @@ def printed(console: Console) -> str:
 
 
 def test_it_holds_the_figures_of_the_json_document(console: Console, report: Any) -> None:
-    network, evaluation, deployed, _ = report
-    found = document.compiled("small.onnx", network, evaluation, deployed)
-    terminal.print_compiled(console, network, evaluation, deployed)
+    found = document.compiled(report.compiled)
+    terminal.print_compiled(console, report.compiled)
     text = printed(console)
     snn = found["snn"]
-    assert "40 test images, float weights, reset by subtraction, constant input" in text
+    assert text.startswith("rate code: as asked for 40 test images, float weights, constant input")
     assert f"ANN {100 * found['ann']['accuracy']:.2f} %" in text
     for step in (1, 2, 4, 8, 16):
         accuracy = snn["accuracy_by_step"][step - 1]
@@ -55,34 +56,80 @@ def test_it_holds_the_figures_of_the_json_document(console: Console, report: Any
 
 
 def test_mismatches_are_told_by_layer(console: Console, report: Any, spoiled: Comparison) -> None:
-    terminal.print_compiled(console, report.network, report.evaluation, spoiled)
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, deployed=spoiled))
     text = printed(console)
     assert "deployed on lava" in text
     assert "3 mismatches" in text
     assert text.endswith("rectified: 3 mismatches")
 
 
+RATE: dict[str, Any] = {"code": "rate", "steps": 4, "balance": "channel"}
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (nc.Options(4, "zero", "int8"), "int8 weights, reset to zero, constant input"),
-        (nc.Options(1, encoder="poisson"), "float weights, reset by subtraction, poisson input"),
+        (nc.Options(**RATE, reset="zero", precision="int8"), "rate code, reset to zero: | int8 weights, constant"),
+        (nc.Options(**RATE, encoder="poisson"), "rate code: | float weights, poisson input"),
+        (nc.Options(**RATE, signed=True), "rate code, signed: | float weights"),
+        (nc.Options(**RATE, wait=True), "rate code, waiting: | float weights"),
+        (nc.Options(code="digit", steps=6), "digit code, 6 digits: | float weights"),
+        (nc.Options(code="digit", steps=1), "digit code, 1 digit: | float weights"),
+        (nc.Options(code="graded", bits=5), "graded code, messages of 5 bits: | float weights"),
     ],
 )
 def test_it_tells_what_was_chosen(
     console: Console, make_report: Callable[..., Any], options: nc.Options, words: str
 ) -> None:
     report = make_report(options, samples=1)
-    terminal.print_compiled(console, report.network, report.evaluation, report.deployed)
+    terminal.print_compiled(console, report.compiled)
     text = printed(console)
-    assert words in text
-    assert f"SNN, {options.steps} step" in text
+    code, rest = words.split(" | ")
+    assert text.startswith(code)
+    assert rest in text
+    assert f"SNN, {report.network.steps} step" in text
     assert "1 image," in text
+
+
+def test_it_tells_why_a_code_was_taken(console: Console, report: Any) -> None:
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, reason="no other does"))
+    assert printed(console).startswith("rate code: no other does 40 test images")
+
+
+def test_it_tells_where_the_loss_comes_from(console: Console, report: Any) -> None:
+    causes: dict[Cause, Share] = {"clipping": Share(0.5, 0.25), "arrival": Share(-0.125, 0.5)}
+    budget = Budget(40, 1.0, (LayerLoss("hidden", causes), LayerLoss("decoder", {})))
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, budget=budget))
+    text = printed(console)
+    assert "loss on 40 images points error most of it what helps" in text
+    assert "hidden 0.38 55.9 % arrival --signed, --wait or --code digit" in text
+    assert "decoder 0.00 0.0 % leave it as it is" in text
+    assert "all 1.00" in text
+    assert "points by cause: clipping 0.50, arrival -0.12; left over 0.62" in text
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "losses", "verdict"),
+    [
+        (4.0, (None, PairedLoss(25, 1, 0)), "2 steps: the fewest within 4 points; loss at most"),
+        (0.5, (None, None), "no number of steps is within 0.5 points; 2 lose least; loss (every changed decision"),
+    ],
+)
+def test_it_tells_which_steps_were_tried(
+    console: Console, report: Any, tolerance: float, losses: tuple[PairedLoss | None, ...], verdict: str
+) -> None:
+    tried = (Tried(1, 25, 3, losses[0]), Tried(2, 25, 1, losses[1]))
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, search=Search(tolerance, tried)))
+    text = printed(console)
+    assert f"1 step 25 3 12.00 points {tried[0].at_most:.2f} points" in text
+    assert f"2 steps 25 1 4.00 points {tried[1].at_most:.2f} points" in text
+    assert verdict in text
+    assert f"at most {tried[1].at_most:.2f} points with 95 % confidence" in text
 
 
 def test_it_says_that_the_ann_is_unknown(console: Console, report: Any) -> None:
     evaluation = dataclasses.replace(report.evaluation, ann_accuracy=None, agreement=None, loss=None)
-    terminal.print_compiled(console, report.network, evaluation, report.deployed)
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, evaluation=evaluation))
     text = printed(console)
     assert "ANN unknown" in text
     assert f"SNN, 20 steps {100 * evaluation.accuracy:.2f} % unknown unknown" in text
@@ -146,7 +193,7 @@ def test_it_tells_how_sure_the_loss_is(
     evaluation = dataclasses.replace(
         report.evaluation, images=loss.images, agreement=1 - changed / loss.images, loss=loss
     )
-    terminal.print_compiled(console, report.network, evaluation, report.deployed)
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, evaluation=evaluation))
     assert isinstance(console.file, io.StringIO)
     assert lines in console.file.getvalue()
 
@@ -159,7 +206,9 @@ def test_names_that_look_like_markup_are_printed_as_they_are(console: Console, r
         report.evaluation, activity=renamed(report.evaluation.activity), neurons=renamed(report.evaluation.neurons)
     )
     deployed = dataclasses.replace(report.deployed, mismatches={"[bold]act:bug:": 2, "potentials": 0})
-    terminal.print_compiled(console, report.network, evaluation, deployed)
+    terminal.print_compiled(
+        console, dataclasses.replace(report.compiled, evaluation=evaluation, deployed=deployed)
+    )
     assert printed(console).count("[bold]act:bug:") == 2
 
 

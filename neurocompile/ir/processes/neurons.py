@@ -42,7 +42,6 @@ class Neurons(Process, abstract=True):
         output = super().infer(*inputs)
         kinds = {values.dtype.kind for values in self._membrane_values()}
         require(kinds == {"i" if output.integer else "f"}, f"its parameters do not fit a {output}")
-        require(bool(np.all(self.v_threshold > 0)), "has a threshold that is not above 0")
         return output
 
     @property
@@ -258,6 +257,7 @@ class GradedNeurons(Neurons):
 
     def infer(self, *inputs: TensorType) -> TensorType:  # noqa: D102
         require(1 <= self.levels <= 255, f"has {self.levels} levels")
+        require(bool(np.all(self.v_threshold > 0)), "has a threshold that is not above 0")
         return super().infer(*inputs)
 
     @property
