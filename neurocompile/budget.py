@@ -13,6 +13,7 @@ import numpy as np
 from neurocompile.backend import Progress, decide, silent
 from neurocompile.conversion import Conversion
 from neurocompile.ir import Array, Graph, run
+from neurocompile.ir.codes import GradedCode
 from neurocompile.ir.layers import ReLU
 from neurocompile.ir.processes import Decoder, Encoder, IntegrateAndFire, Neurons
 from neurocompile.parallel import each
@@ -28,13 +29,12 @@ the threshold. ``resolution``: of the spikes. ``arrival``: the input came uneven
 layer started. ``reset``: to zero.
 """
 
-_REMEDIES: Mapping[Cause, str] = {
+_REMEDIES: Mapping[str, str] = {
     "approximation": "an activation that is made of straight lines, such as ReLU",
     "encoding": "--encoder constant",
     "fit": "another --balance",
     "integer weights": "--precision float",
     "clipping": "a larger --percentile",
-    "resolution": "more --steps",
     "arrival": "--signed, --wait or --code digit",
     "reset": "--reset subtract",
 }
@@ -75,10 +75,13 @@ class LayerLoss:
         Its name; the input's and the decoder's among them, and ``all layers`` for approximations.
     causes
         Those that change anything.
+    finer
+        What makes the resolution finer.
     """
 
     layer: str
     causes: Mapping[Cause, Share]
+    finer: str = "more --steps"
 
     @property
     def points(self) -> float:
@@ -102,7 +105,7 @@ class LayerLoss:
         worst = self.worst
         if worst is None or self.causes[worst].error < _NEGLIGIBLE:
             return "leave it as it is"
-        return _REMEDIES[worst]
+        return self.finer if worst == "resolution" else _REMEDIES[worst]
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ def loss_budget(
     for (layer, cause), count in lost.items():
         error = math.sqrt(change[layer, cause] / size[layer]) if size[layer] else 0.0
         layers.setdefault(layer, {})[cause] = Share(100 * count / len(x), error)
-    found = [LayerLoss(layer, causes) for layer, causes in layers.items()]
+    finer = "more --bits" if isinstance(conversion.code, GradedCode) else "more --steps"
+    found = [LayerLoss(layer, causes, finer) for layer, causes in layers.items()]
     found.sort(key=lambda layer: (-layer.points, -layer.error))
     return Budget(len(x), 100 * (before - after) / len(x), tuple(found))
 

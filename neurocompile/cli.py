@@ -60,6 +60,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+Steps = int | Literal["auto"]
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 Debug = Annotated[bool, Parameter(negative="")]
@@ -112,11 +113,11 @@ def compile_command(
     target: str = "numpy",
     data: Path | None = None,
     code: Literal["auto", "digit", "graded", "rate"] = "auto",
-    steps: int | Literal["auto"] | None = None,
+    steps: Steps | None = None,
     tolerance: float = 0.1,
     bits: int = 8,
     reset: Literal["subtract", "zero"] = "subtract",
-    signed: Flag = False,
+    signed: bool | None = None,
     wait: Flag = False,
     precision: Literal["float", "int8"] | None = None,
     encoder: Literal["constant", "poisson"] = "constant",
@@ -155,7 +156,8 @@ def compile_command(
     reset
         What a neuron of rate does when it fires: subtract the threshold, or start again at zero.
     signed
-        Neurons of rate take back what they fired too early, by negative spikes.
+        Neurons of rate take back what they fired too early, by negative spikes; they do with mse and ridge if
+        not given.
     wait
         Each layer of rate starts when the one before has finished.
     precision
@@ -388,7 +390,7 @@ def _tell(message: str, debug: bool) -> None:
     _Console(stderr=True).out(message, highlight=False)
 
 
-_NOUNS = {int: "a whole number", float: "a number"}
+_NOUNS = {int: "a whole number", float: "a number", Steps | None: "a whole number or auto"}
 
 
 def _usage_problem(error: CycloptsError) -> str:

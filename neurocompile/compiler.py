@@ -148,10 +148,12 @@ def _fitted(layers: Graph, encoder: Encoder, calibration: Array, options: Option
         thresholds = least_squares(layers, calibration, code)
     else:
         percentile = 100.0 if options.balance == "max" else options.percentile
-        thresholds = ceilings(layers, calibration, percentile, by_channel=options.balance == "channel")
+        found = ceilings(layers, calibration, percentile, by_channel=options.balance == "channel")
+        # So that the largest value that can be sent is the ceiling.
+        thresholds = {name: ceiling / code.highest for name, ceiling in found.items()}
     if shared is not None:
         thresholds[shared] = thresholds[shared].max(keepdims=True)
-    return Fitted(layers, {name: ceiling / code.highest for name, ceiling in thresholds.items()}, {}, 0.0)
+    return Fitted(layers, thresholds, {}, 0.0)
 
 
 def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:

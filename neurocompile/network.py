@@ -347,8 +347,11 @@ def _is_compiled(graph: Graph) -> bool:
 
 def _options(stored: dict[str, Any]) -> Options:
     try:
-        return Options(**stored)
-    except (TypeError, KeyError) as error:
+        options = Options(**stored)
+        if options.code == "auto" or None in dataclasses.astuple(options):
+            raise TypeError("some were left open")
+        return options
+    except TypeError as error:
         raise DeploymentError(
             f"the stored options are malformed ({error})", remedy="compile it again with -o"
         ) from error

@@ -22,6 +22,9 @@ Decoding = Literal["membrane", "count"]
 MOST_DIGITS = 10
 """Up to so many, sums of real weights are exact, and 24 bits hold a value."""
 
+MOST_WAITING_STEPS = 16
+"""Of int8: a membrane that waits holds the currents of all steps, in 24 bits."""
+
 _STEPS = {"digit": 8, "graded": 1, "rate": 32}
 _BALANCES: dict[str, Balance] = {"digit": "channel", "graded": "mse", "rate": "ridge"}
 _PERCENTILES = {"digit": 100.0, "graded": 99.9, "rate": 99.9}
@@ -134,7 +137,7 @@ class Options:
             self,
             code=code,
             signed=(takes_signed and balance in ("mse", "ridge")) if self.signed is None else self.signed,
-            steps=_STEPS[code] if self.steps is None else self.steps,
+            steps=self.steps or (MOST_WAITING_STEPS if self.wait else _STEPS[code]),
             balance=balance,
             percentile=_PERCENTILES[code] if self.percentile is None else self.percentile,
         )
@@ -146,12 +149,16 @@ class Options:
     def _chosen(self, codes: Sequence[str]) -> tuple[CodeName, str]:
         if self.only_rate:
             return "rate", f"the only code with {', '.join(self.only_rate)}"
+        if self.balance == "ridge":
+            return "rate", "the code that --balance ridge is for"
         if "digit" in codes and (self.steps is None or self.steps <= MOST_DIGITS):
             return "digit", f"changes the fewest decisions, and {self.target} runs its neurons"
         if "graded" in codes and self.steps is None:
             return "graded", f"{self.target} runs no digits, and graded changes fewer decisions than rate"
         if self.steps is not None and self.steps > MOST_DIGITS:
             return "rate", f"the only code of {self.steps} steps"
+        if self.steps is not None:
+            return "rate", f"the only code of {self.steps} steps that {self.target} runs"
         return "rate", f"the only code that {self.target} runs"
 
     @property
@@ -191,9 +198,15 @@ class Options:
         if self.code in ("digit", "graded") and self.only_rate:
             problem = f"--code {self.code} does not take {', '.join(self.only_rate)}"
             yield Issue(problem, remedy="choose --code rate, or leave these out")
+        if self.code == "digit" and self.balance == "ridge":
+            problem = "--balance ridge fits counts and messages, and digits need no more than thresholds"
+            yield Issue(problem, remedy="choose --balance channel, or --code rate")
         if self.reset == "zero" and (self.signed or self.wait):
             problem = f"--reset zero does not take {'--signed' if self.signed else '--wait'}"
             yield Issue(problem, remedy="choose --reset subtract")
+        if self.wait and self.precision == "int8" and (self.steps or 0) > MOST_WAITING_STEPS:
+            problem = f"steps={self.steps}: 24 bits do not hold what so many steps bring to a neuron that waits"
+            yield Issue(problem, remedy=f"choose up to {MOST_WAITING_STEPS} steps, or --precision float")
         if self.signed and self.wait:
             problem = "--wait does not take --signed: what has arrived in full needs no correction"
             yield Issue(problem, remedy="leave one of them out")

@@ -203,5 +203,5 @@ def test_whole_numbers_pass_for_bytes() -> None:
 def test_images_beyond_the_calibration() -> None:
     x = np.linspace(-1, 16, 200).reshape(-1, 1)
     (issue,) = range_issues(x, 1.0)
-    assert "beyond 1, the largest of the calibration images" in issue.problem
+    assert "beyond 1, the largest that it was calibrated on" in issue.problem
     assert range_issues(x, 15.5) == []

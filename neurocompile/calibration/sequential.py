@@ -130,7 +130,7 @@ class _Sweep:
         if not isinstance(layers[self.output].op, ReLU):
             self._fit_weights(self.output)
             lacking = np.concatenate(list(each(lambda part: self._lacking(self.output, part), self._parts())))
-            add_bias(self.streams, self.output, lacking.mean(axis=(0, *range(2, lacking.ndim))))
+            add_bias(self.streams, self.output, np.atleast_1d(lacking.mean(axis=(0, *range(2, lacking.ndim)))))
 
     def fitted(self) -> Fitted:
         return Fitted(self.streams.layers, self.streams.thresholds, self.starts, self.penalty)
@@ -205,8 +205,9 @@ def last_weights(layers: Graph, name: str) -> list[Node]:
         return [node]
     if isinstance(node.op, Add):
         found = [found for i in node.inputs for found in last_weights(layers, i)]
-        # Behind a Reshape an output has another place.
-        return [f for f in found if layers.types[f.name].shape == layers.types[name].shape]
+        # Behind a Reshape an output has another place, and what is added to itself counts twice.
+        shape = layers.types[name].shape
+        return [f for f in found if layers.types[f.name].shape == shape and found.count(f) == 1]
     return last_weights(layers, node.inputs[0]) if isinstance(node.op, Identity | Reshape) else []
 
 

@@ -118,4 +118,6 @@ class Streams:
         return isinstance(node.op, Input) or all(self.is_constant(source) for source in node.inputs)
 
     def _values(self, stream: Array) -> Array:
+        if stream.strides[0] == 0:
+            return np.broadcast_to(stream[0] * self.encoder.unit, stream.shape)
         return stream * self.encoder.unit

@@ -61,10 +61,11 @@ def _least(rows: Array, code: Code) -> Array:
     largest = rows.max(axis=1)
     best, least = largest.copy(), np.full(len(rows), np.inf)
     for share in _SHARES:
-        threshold = np.maximum(share * largest, np.finfo(float).tiny)
+        # A channel that is never active takes any threshold: its values are 0.
+        threshold = np.where(largest > 0, share * largest, 1.0)
         error = np.mean((code.rounded(rows / threshold[:, None]) * threshold[:, None] - rows) ** 2, axis=1)
         best, least = np.where(error < least, threshold, best), np.minimum(error, least)
-    return np.asarray(best)
+    return np.where(largest > 0, best, 0.0)
 
 
 def simulated(current: Array, wanted: Array, neurons: Neurons) -> Array:
@@ -82,10 +83,12 @@ def simulated(current: Array, wanted: Array, neurons: Neurons) -> Array:
     Returns
     -------
     Array
-        ``(channels,)``.
+        ``(channels,)``; 0 for a layer that is never active.
     """
     largest = by_channel(wanted).max(axis=1)
-    largest = np.maximum(largest, 1e-3 * max(float(largest.max()), np.finfo(float).tiny))
+    if not largest.max() > 0:
+        return np.zeros(len(largest))
+    largest = np.maximum(largest, 1e-3 * float(largest.max()))
     best, least = largest.copy(), np.full(len(largest), np.inf)
     for share in _FEWER_SHARES:
         threshold = share * largest

@@ -157,21 +157,21 @@ class _Quantizer:
         if moments is None or first is not branch.node:
             # What comes through other weights has other units than what was measured.
             return nearest, exponent, nothing
-        if path.synapses[-1] is not branch.node:
+        direct = path.synapses[-1] is branch.node
+        if not direct:
             # What pools and wires make of a bias is not the same everywhere.
             moments = without_bias(moments)
         rows = steps.reshape(len(moments), -1, moments.shape[1] - 1)
         rounded = [round_weights(weight, h) for weight, h in zip(rows, moments, strict=True)]
         weight = np.concatenate([w for w, _ in rounded]).reshape(steps.shape).astype(np.int8)
-        if (
-            branch.largest_currents(weight, exponent).max()
-            > branch.largest_currents(nearest, exponent).max() * _LEEWAY
-        ):
+        largest, usual = (branch.largest_currents(w, exponent).max() for w in (weight, nearest))
+        if largest > _LEEWAY * usual:
             return nearest, exponent, nothing
-        bias = np.rint(np.concatenate([b for _, b in rounded]) * 2.0 ** (exponent + CURRENT_SHIFT)).astype(
-            np.int64
-        )
-        return weight, exponent, per_channel(bias, len(self.graph.types[branch.node.name].shape))
+        if not direct:
+            return weight, exponent, nothing
+        bias = np.concatenate([b for _, b in rounded]) * 2.0 ** (exponent + CURRENT_SHIFT)
+        shape = self.graph.types[branch.node.name].shape
+        return weight, exponent, per_channel(np.rint(bias).astype(np.int64), len(shape))
 
     def _half_units(self, branch: Branch, path: Path) -> Array:
         """Give half a unit of current for each that a branch rounds down, in membrane units; it broadcasts."""

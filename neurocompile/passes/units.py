@@ -162,7 +162,8 @@ def _suiting_wires(branches: Sequence[Branch], unit: Array) -> Array:
     A single weight's error is not made up for by others, and has the same sign for all values.
     """
     single = [b for b in branches if isinstance(b.node.op, ScaleSynapses) and b.weight.size == len(b.weight)]
-    thresholds = np.floor(np.linspace(1, _SMALLEST_SHARE, _CANDIDATES)[:, None] / unit)
+    thresholds = np.floor(np.linspace(1, _SMALLEST_SHARE, _CANDIDATES)[:, None] / unit + 1e-9)
+    thresholds = np.maximum(thresholds, 1)
     error = np.zeros(thresholds.shape)
     for branch in single:
         _, exponent = branch.steps(unit)

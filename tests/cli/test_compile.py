@@ -124,7 +124,7 @@ def test_a_run_on_the_terminal(cli: Callable[..., Any]) -> None:
         ),
         ("--code graded --bits 5 --balance mse", {"code": "graded", "bits": 5, "balance": "mse"}),
         ("--signed --steps 4", {"code": "rate", "signed": True, "steps": 4}),
-        ("--wait --balance channel", {"code": "rate", "wait": True, "steps": 32, "balance": "channel"}),
+        ("--wait --balance channel", {"code": "rate", "wait": True, "steps": 16, "balance": "channel"}),
         ("--code digit --steps 5 --balance percentile", {"code": "digit", "steps": 5, "balance": "percentile"}),
         ("--code rate", {"code": "rate", "signed": True, "balance": "ridge"}),
         ("--code rate --no-signed", {"code": "rate", "signed": False, "balance": "ridge"}),
