@@ -48,7 +48,7 @@ CHOICES = {
         **CODES[code], **ENDS[ends], precision=precision, balance=balance, percentile=99.0
     )
     for code, precision, ends, balance in itertools.product(CODES, get_args(Precision), ENDS, get_args(Balance))
-    if not ENDS[ends] or CODES[code]["code"] == "rate"
+    if (not ENDS[ends] or CODES[code]["code"] == "rate") and (code, balance) != ("digit", "ridge")
 }
 
 

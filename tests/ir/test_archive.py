@@ -292,7 +292,8 @@ def test_every_operator_is_loaded_as_it_was_saved() -> None:
     for graph in (EVERY_LAYER, EVERY_PROCESS):
         assert from_document(*stored(graph)) == graph
         found |= {type(node.op).__name__ for node in graph.nodes}
-    assert found == set(Op.registry)
+    # Tests may define some of their own.
+    assert found == {name for name, op in Op.registry.items() if op.__module__.startswith("neurocompile.")}
 
 
 def edited(graph: Graph, change: str, value: Any) -> tuple[dict[str, Any], dict[str, Array]]:
