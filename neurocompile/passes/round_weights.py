@@ -16,9 +16,6 @@ from neurocompile.ir.processes import MOST_STEPS, Decoder, Neurons, SpikeMaxPool
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.bounds import largest_values
 
-_STEPS_BITS = math.ceil(math.log2(MOST_STEPS))
-"""Room for the sum over all steps."""
-
 _SIGNIFICANT_BITS = 53
 """Of a float64."""
 
@@ -38,12 +35,18 @@ class RoundWeights:
     the order of adding, and two backends that add in different orders give equal spikes. Of a threshold of 1 the
     power of two is some ``2 ** -30``, finer than the float32 weights of most models. Weights that lead to other
     weights share these bits with them.
+
+    Parameters
+    ----------
+    steps
+        Up to so many the sums are exact, and digits up to the power of two before.
     """
 
     fidelity: ClassVar[Fidelity] = "rounding"
+    steps: int = MOST_STEPS
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
-        bounds = largest_values(graph)
+        bounds = {name: self.steps * largest for name, largest in largest_values(graph).items()}
         places: dict[str, int] = {}
         pooled: dict[str, list[Chain]] = {}
         for node in receivers(graph):
@@ -56,12 +59,12 @@ class RoundWeights:
                 # Spikes are whole, but a pool of currents sends sums of products on.
                 pooled[node.name] = chains
                 continue
-            rooms = bounds | {node.name: _largest(node, bounds)}
+            rooms = bounds | {node.name: _largest(node, bounds, self.steps)}
             places[node.name] = _room(rooms[node.name])
             if places[node.name] < 1:
-                raise _too_large(node, rooms[node.name])
+                raise _too_large(node, rooms[node.name] / self.steps)
             for chain in chains:
-                for name, bits in _shares(chain, rooms).items():
+                for name, bits in _shares(chain, rooms, self.steps).items():
                     places[name] = min(bits, places.get(name, bits))
         rewriter = Rewriter(graph)
         for node in graph.nodes:
@@ -77,19 +80,19 @@ Chain = tuple[Node, ...]
 """From spikes to a neuron or decoder, that one included: synapses, and the pools of currents between them."""
 
 
-def _largest(node: Node, bounds: Mapping[str, float]) -> float:
-    """Bound what a neuron or decoder adds in a step, or its threshold."""
+def _largest(node: Node, bounds: Mapping[str, float], steps: int) -> float:
+    """Bound what a neuron or decoder adds in so many steps, or as many thresholds."""
     bias = float(np.abs(node.op.bias).max()) if isinstance(node.op, Neurons | Decoder) else 0.0
-    return max(1.0, bounds[node.inputs[0]] + bias)
+    return max(steps, bounds[node.inputs[0]] + steps * bias)
 
 
 def _room(largest: float) -> int:
-    """Count the binary places behind the point that sums over all steps leave."""
+    """Count the binary places behind the point that such sums leave."""
     # The rounding itself can add a little to the bound: one bit more is enough.
-    return _SIGNIFICANT_BITS - _STEPS_BITS - 1 - math.ceil(math.log2(largest) - _SLACK)
+    return _SIGNIFICANT_BITS - 1 - math.ceil(math.log2(largest) - _SLACK)
 
 
-def _shares(chain: Chain, bounds: Mapping[str, float]) -> dict[str, int]:
+def _shares(chain: Chain, bounds: Mapping[str, float], steps: int) -> dict[str, int]:
     """Share the bits of each sum on the way among the weights before it: each gets as many significant bits."""
     exponents: dict[str, int] = {}
     significant = math.inf
@@ -101,7 +104,7 @@ def _shares(chain: Chain, bounds: Mapping[str, float]) -> dict[str, int]:
             exponents[node.name] = math.ceil(math.log2(peak) - _SLACK)
         if exponents:
             significant = min(significant, (_room(bounds[node.name]) + sum(exponents.values())) // len(exponents))
-    reached = bounds[chain[-1].name]
+    reached = bounds[chain[-1].name] / steps
     if len(exponents) > 1 and significant < _LEAST_BITS:
         raise _too_large(chain[-1], reached)
     return {name: int(significant) - exponent for name, exponent in exponents.items()}
