@@ -111,8 +111,8 @@ def issues(graph: Graph) -> Iterator[Issue]:
             if op.v_threshold.size != 1 or np.any(op.v_init != 0):
                 problem = "Lava's LIF has one threshold for all neurons, and starts at 0"
                 yield Issue(problem, node.name, type(op).__name__, "compile with one threshold a layer")
-            if op.signed or op.wait:
-                problem = "Lava's LIF sends no negative spikes, and does not wait"
+            if op.wait:
+                problem = "Lava's LIF does not wait"
                 yield Issue(problem, node.name, type(op).__name__, "compile with reset by subtraction")
         if integer:
             yield from _integer_issues(node, op)
