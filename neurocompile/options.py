@@ -212,9 +212,9 @@ class Options:
             yield Issue(problem, remedy="leave one of them out")
 
     def _code_steps_issues(self) -> Iterator[Issue]:
-        if not _is_whole(self.steps):
+        if self.steps is None or not _is_whole(self.steps):
             return
-        if self.code == "digit" and self.steps > MOST_DIGITS:  # type: ignore[operator]
+        if self.code == "digit" and self.steps > MOST_DIGITS:
             problem = f"steps={self.steps} is more than the {MOST_DIGITS} digits of --code digit"
             yield Issue(problem, remedy=f"choose up to {MOST_DIGITS} steps, or --code rate")
         if self.code == "graded" and self.steps != 1:

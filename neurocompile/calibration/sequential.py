@@ -77,7 +77,7 @@ def fit(layers: Graph, encoder: Encoder, x: Array, code: Code, one_threshold: st
     x
         Calibration images ``(N, *shape)``.
     code
-        Of the neurons.
+        Of the neurons, whose steps or bits all count alike.
     one_threshold
         A ReLU all of whose neurons are to share a threshold.
     """
@@ -161,7 +161,7 @@ class _Sweep:
         if shared:
             threshold = threshold.max(keepdims=True)
         # A neuron must be able to reach the ReLU's own ceiling, and not pass it.
-        self.streams.thresholds[node.name] = fitting(threshold, node.op, len(shape)) / self.code.highest
+        self.streams.thresholds[node.name] = fitting(threshold, node.op, len(shape))
         self.streams.simulate(node.name, neurons)
 
     def _fit_weights(self, name: str) -> None:
