@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from neurocompile.calibration.rows import groups, inputs_at, places
+from neurocompile.calibration.rows import inputs_at, places
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.codes import Code
 from neurocompile.ir.layers import ReLU
@@ -16,8 +17,8 @@ from neurocompile.parallel import each
 _MOST_IMAGES = 50
 """At a time."""
 
-MOST_INPUTS = 2048
-"""Of one output: beyond, the matrices take too long."""
+_MOST_INPUTS = 1024
+"""Whose moments are measured together: an output that has more has them in blocks, as matrices get too large."""
 
 
 def second_moments(layers: Graph, processes: Graph, x: Array, code: Code) -> dict[str, Array]:
@@ -37,14 +38,11 @@ def second_moments(layers: Graph, processes: Graph, x: Array, code: Code) -> dic
     Returns
     -------
     Mapping
-        For synapses of up to ``MOST_INPUTS`` inputs a mean over all outputs' places, ``(groups, in + 1, in + 1)``.
-        The last row and column are those of a constant 1: of the bias.
+        For each of those synapses a mean over all outputs' places, ``(groups, blocks, size + 1, size + 1)``: the
+        inputs in order, as many to a block, with zeros after the last. The last row and column are those of a
+        constant 1: of the bias.
     """
-    weighted = [
-        node
-        for node in processes.nodes
-        if isinstance(node.op, ConvSynapses | LinearSynapses) and node.op.weight[0].size <= MOST_INPUTS
-    ]
+    weighted = [node for node in processes.nodes if isinstance(node.op, ConvSynapses | LinearSynapses)]
     found: dict[str, Array] = {}
     rows: dict[str, int] = {}
 
@@ -54,15 +52,24 @@ def second_moments(layers: Graph, processes: Graph, x: Array, code: Code) -> dic
         for seed, node in enumerate(weighted):
             at = places(node.op, processes.types[node.name].shape, len(x), seed)
             received = inputs_at(node.op, values[node.inputs[0]][0], at)
-            ones = np.ones((groups(node.op), received.shape[1], 1))
-            augmented = np.concatenate([received, ones], axis=2)
-            yield node.name, np.swapaxes(augmented, 1, 2) @ augmented, received.shape[1]
+            blocks = _blocks(received)
+            augmented = np.concatenate([blocks, np.ones((*blocks.shape[:3], 1))], axis=3)
+            yield node.name, np.swapaxes(augmented, 2, 3) @ augmented, received.shape[1]
 
     for part in each(lambda start: list(measured(start)), range(0, len(x), _MOST_IMAGES)):
         for name, moments, count in part:
             found[name] = found.get(name, 0) + moments
             rows[name] = rows.get(name, 0) + count
     return {name: total / rows[name] for name, total in found.items()}
+
+
+def _blocks(received: Array) -> Array:
+    """Divide inputs ``(groups, n, in)`` into blocks of one size, ``(groups, blocks, n, size)``."""
+    groups, rows, inputs = received.shape
+    count = math.ceil(inputs / _MOST_INPUTS)
+    size = math.ceil(inputs / count)
+    padded = np.pad(received, ((0, 0), (0, 0), (0, count * size - inputs)))
+    return np.swapaxes(padded.reshape(groups, rows, count, size), 1, 2)
 
 
 def _sent(layers: Graph, processes: Graph, x: Array, code: Code) -> Mapping[str, Array]:

@@ -24,13 +24,23 @@ def round_weights(weight: Array, moments: Array) -> tuple[Array, Array]:
     weight
         ``(out, in)``, in units of the integers.
     moments
-        ``(in + 1, in + 1)``, the last of them those of a constant 1.
+        ``(blocks, size + 1, size + 1)``, as ``second_moments`` measures them for one group.
 
     Returns
     -------
     weight, bias
         Whole numbers from -127 to 127, and what is to be added to the bias ``(out,)``, in the same units.
     """
+    outputs, inputs = weight.shape
+    count, size = len(moments), moments.shape[1] - 1
+    padded = np.pad(weight, ((0, 0), (0, count * size - inputs))).reshape(outputs, count, size)
+    rounded = [_rounded_block(padded[:, i], moments[i]) for i in range(count)]
+    whole = np.concatenate([values[:, :size] for values in rounded], axis=1)
+    return whole[:, :inputs], np.sum([values[:, size] for values in rounded], axis=0)
+
+
+def _rounded_block(weight: Array, moments: Array) -> Array:
+    """Give the integers ``(out, size)`` of one block, and behind them what is to be added to the bias."""
     inputs = weight.shape[1]
     damped = moments + _DAMPING * float(np.mean(np.diag(moments))) * np.eye(inputs + 1)
     # Large inputs first, while there are many others to make up for their errors; the bias last.
@@ -45,11 +55,11 @@ def round_weights(weight: Array, moments: Array) -> tuple[Array, Array]:
         values[:, j + 1 :] -= error[:, None] * upper[j, j + 1 :]
     restored = np.empty_like(values)
     restored[:, order] = values
-    return restored[:, :inputs], restored[:, inputs]
+    return restored
 
 
 def without_bias(moments: Array) -> Array:
-    """Give moments ``(groups, in + 1, in + 1)`` with which nothing is left for the bias."""
+    """Give moments ``(..., size + 1, size + 1)`` with which nothing is left for the bias."""
     alone: Array = moments.copy()
-    alone[:, -1, :-1] = alone[:, :-1, -1] = 0
+    alone[..., -1, :-1] = alone[..., :-1, -1] = 0
     return alone

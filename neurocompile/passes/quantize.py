@@ -161,7 +161,7 @@ class _Quantizer:
         if not direct:
             # What pools and wires make of a bias is not the same everywhere.
             moments = without_bias(moments)
-        rows = steps.reshape(len(moments), -1, moments.shape[1] - 1)
+        rows = steps.reshape(len(moments), len(steps) // len(moments), -1)
         rounded = [round_weights(weight, h) for weight, h in zip(rows, moments, strict=True)]
         weight = np.concatenate([w for w, _ in rounded]).reshape(steps.shape).astype(np.int8)
         largest, usual = (branch.largest_currents(w, exponent).max() for w in (weight, nearest))

@@ -35,8 +35,9 @@ def correlated(seed: int, count: int = 200, inputs: int = 12) -> tuple[Array, Ar
 
 
 def moments_of(x: Array) -> Array:
+    """Of inputs in one block."""
     rows = np.concatenate([x, np.ones((len(x), 1))], axis=1)
-    return rows.T @ rows / len(x)
+    return (rows.T @ rows / len(x))[None]
 
 
 def output_error(x: Array, change: Array, bias: Array | float = 0.0) -> float:
@@ -69,7 +70,7 @@ def test_outputs_are_nearer_than_with_the_nearest_weights(seed: int) -> None:
 @given(seed=seeds)
 def test_without_bias_the_weights_alone_make_up_for_their_errors(seed: int) -> None:
     x, weight = correlated(seed)
-    rounded, bias = round_weights(weight, without_bias(moments_of(x)[None])[0])
+    rounded, bias = round_weights(weight, without_bias(moments_of(x)))
     assert np.all(bias == 0)
     assert output_error(x, rounded - weight) <= output_error(x, np.rint(weight) - weight)
 
@@ -78,7 +79,7 @@ def test_without_bias_the_weights_alone_make_up_for_their_errors(seed: int) -> N
 def test_inputs_that_do_not_vary_together_have_the_nearest_weights(seed: int, size: int) -> None:
     rng = np.random.default_rng(seed)
     weight = rng.uniform(-140, 140, (4, size))
-    rounded, bias = round_weights(weight, np.diag(rng.uniform(0.1, 3, size + 1)))
+    rounded, bias = round_weights(weight, np.diag(rng.uniform(0.1, 3, size + 1))[None])
     np.testing.assert_array_equal(rounded, np.clip(np.rint(weight), -WEIGHT_MAX, WEIGHT_MAX))
     np.testing.assert_allclose(bias, 0, atol=1e-9)
 
@@ -105,20 +106,30 @@ def test_inputs_that_are_always_0_take_no_errors() -> None:
 
 
 def test_moments_of_nothing_but_the_bias_are_taken() -> None:
-    moments = np.zeros((4, 4))
-    moments[-1, -1] = 1
+    moments = np.zeros((1, 4, 4))
+    moments[0, -1, -1] = 1
     weight = np.array([[0.4, 1.6, -2.2]])
     rounded, bias = round_weights(weight, moments)
     assert (rounded.tolist(), bias.tolist()) == ([[0, 2, -2]], [0])
 
 
+@given(seed=seeds)
+def test_blocks_make_up_for_their_own_errors(seed: int) -> None:
+    x, weight = correlated(seed, inputs=11)
+    halves = np.concatenate([moments_of(x[:, :6]), moments_of(np.pad(x[:, 6:], ((0, 0), (0, 1))))])
+    rounded, bias = round_weights(weight, halves)
+    first, second = round_weights(weight[:, :6], halves[:1]), round_weights(weight[:, 6:], halves[1:])
+    np.testing.assert_array_equal(rounded, np.concatenate([first[0], second[0]], axis=1))
+    np.testing.assert_allclose(bias, first[1] + second[1])
+
+
 def test_without_bias_changes_a_copy() -> None:
     moments = np.stack([moments_of(correlated(0)[0])] * 2)
     alone = without_bias(moments)
-    assert np.all(alone[:, -1, :-1] == 0)
-    assert np.all(alone[:, :-1, -1] == 0)
-    assert np.all(moments[:, -1, :-1] != 0)
-    np.testing.assert_array_equal(alone[:, :-1, :-1], moments[:, :-1, :-1])
+    assert np.all(alone[..., -1, :-1] == 0)
+    assert np.all(alone[..., :-1, -1] == 0)
+    assert np.all(moments[..., -1, :-1] != 0)
+    np.testing.assert_array_equal(alone[..., :-1, :-1], moments[..., :-1, :-1])
 
 
 def stages(graph: Graph, code: Code) -> tuple[Graph, Mapping[str, Array]]:
