@@ -172,7 +172,17 @@ def ours(task: Task, known: set[tuple[str, str]], methods: Iterable[Method] = ME
 
 def run(task: Task, method: Method, steps: int) -> dict[str, Any]:
     """Run the command line, and return its report."""
-    command: list[str | Path] = [COMMAND, task.model, "--data", task.data, "--json", "--samples", "1"]
+    command: list[str | Path] = [
+        COMMAND,
+        task.model,
+        "--data",
+        task.data,
+        "--json",
+        "--samples",
+        "1",
+        "--budget",
+        "0",
+    ]
     command += [*COMMON, *method.options]
     if method.steps_option:
         command += ["--steps", str(steps)]
