@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -87,13 +87,12 @@ def fit(layers: Graph, encoder: Encoder, x: Array, code: Code, one_threshold: st
     if len(x) >= 4:
         tried = min(_TRIED_IMAGES, room, len(x) // 2)
         fitting_on, held_out = _spread(x[::2], tried), _spread(x[1::2], tried)
-        errors = [
-            _Sweep(layers, encoder, np.concatenate([fitting_on, held_out]), code, p, tried, one_threshold).error()
-            for p in _PENALTIES
-        ]
+        both = np.concatenate([fitting_on, held_out])
+        sweeps = (_Sweep(Streams(layers, encoder, both, code), p, tried) for p in _PENALTIES)
+        errors = [sweep.run(one_threshold).error() for sweep in sweeps]
         penalty = _PENALTIES[int(np.argmin(errors))]
     chosen = _spread(x, room)
-    return _Sweep(layers, encoder, chosen, code, penalty, len(chosen), one_threshold).fitted()
+    return _Sweep(Streams(layers, encoder, chosen, code), penalty, len(chosen)).run(one_threshold).fitted()
 
 
 def _spread(x: Array, most: int) -> Array:
@@ -101,44 +100,49 @@ def _spread(x: Array, most: int) -> Array:
     return np.asarray(x[np.linspace(0, len(x) - 1, min(most, len(x))).astype(int)])
 
 
+@dataclass
 class _Sweep:
     """One way through a network, from the input on.
 
     Parameters
     ----------
+    streams
+        Of the original layers.
+    penalty
+        Of the ridge regression.
     used
         The images, from the first on, that are fitted on; the others are only led through.
     """
 
-    def __init__(
-        self,
-        layers: Graph,
-        encoder: Encoder,
-        x: Array,
-        code: Code,
-        penalty: float,
-        used: int,
-        one_threshold: str | None,
-    ) -> None:
-        self.streams = Streams(layers, encoder, x, code)
-        self.x, self.code, self.penalty, self.used = x, code, penalty, used
-        self.starts: dict[str, Array] = {}
-        for node in layers.nodes:
+    streams: Streams
+    penalty: float
+    used: int
+    starts: dict[str, Array] = field(default_factory=dict)
+
+    def run(self, one_threshold: str | None) -> _Sweep:
+        """Fit all layers."""
+        for node in self.streams.layers.nodes:
             if isinstance(node.op, ReLU):
                 self._fit_neurons(node, shared=node.name == one_threshold)
-        (self.output,) = layers.outputs
-        if not isinstance(layers[self.output].op, ReLU):
-            self._fit_weights(self.output)
-            lacking = np.concatenate(list(each(lambda part: self._lacking(self.output, part), self._parts())))
-            add_bias(self.streams, self.output, np.atleast_1d(lacking.mean(axis=(0, *range(2, lacking.ndim)))))
+        if not isinstance(self.streams.layers[self._output].op, ReLU):
+            self._fit_weights(self._output)
+            lacking = np.concatenate(list(each(lambda part: self._lacking(self._output, part), self._parts())))
+            mean = np.atleast_1d(lacking.mean(axis=(0, *range(2, lacking.ndim))))
+            add_bias(self.streams, self._output, mean)
+        return self
+
+    @property
+    def _output(self) -> str:
+        (output,) = self.streams.layers.outputs
+        return output
 
     def fitted(self) -> Fitted:
         return Fitted(self.streams.layers, self.streams.thresholds, self.starts, self.penalty)
 
     def error(self) -> float:
         """Give the squared error of the outputs on the images that were not fitted on."""
-        held_out = [slice(i, i + _PART) for i in range(self.used, len(self.x), _PART)]
-        errors = each(lambda part: np.sum(self._lacking(self.output, part) ** 2), held_out)
+        held_out = [slice(i, i + _PART) for i in range(self.used, len(self.streams.x), _PART)]
+        errors = each(lambda part: np.sum(self._lacking(self._output, part) ** 2), held_out)
         return float(sum(errors))
 
     def _parts(self) -> Iterator[slice]:
@@ -153,8 +157,10 @@ class _Sweep:
         shape = self.streams.layers.types[node.name].shape
         start = dithered(self.streams.layers, node.name)
         self.starts[node.name] = start
-        neurons = self.code.neurons(np.zeros(1), start)
-        count = max(1, min(_SEARCHED_IMAGES, self.used, _MOST_VALUES // (math.prod(shape) * self.code.steps)))
+        neurons = self.streams.code.neurons(np.zeros(1), start)
+        count = max(
+            1, min(_SEARCHED_IMAGES, self.used, _MOST_VALUES // (math.prod(shape) * self.streams.code.steps))
+        )
         images = slice(0, self.used, self.used // count)
         wanted = self.streams.original(node.name, images)
         threshold = simulated(self.streams.current(before, images), wanted, neurons)

@@ -147,7 +147,7 @@ def choose_unit(branches: Sequence[Branch], bias: Array, *, per_layer: bool, has
         if has_threshold and np.all(unit == 1):
             node = branches[0].node
             raise GraphError(
-                f"a spike can bring {_CURRENT_MAX} thresholds at once, more than 24 bits hold",
+                f"a spike can bring {_CURRENT_MAX:,} thresholds at once, more than 24 bits have room for",
                 node.name,
                 type(node.op).__name__,
                 "check the model for exploding weights, or use --precision float",

@@ -31,7 +31,7 @@ def print_compiled(console: Console, found: Compiled) -> None:
     """Print what ``neurocompile MODEL`` found."""
     network, evaluation, deployed = found.network, found.evaluation, found.deployed
     options = network.options
-    console.print(f"[bold]{_code(options)}[/]: {found.reason}", highlight=False)
+    console.print(Text.assemble((_code(options), "bold"), f": {found.reason}"))
     if found.search is not None:
         console.print(_search(found.search))
         console.print(_search_verdict(found.search), highlight=False)
