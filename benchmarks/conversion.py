@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = Path(sys.executable).with_name("neurocompile")
@@ -74,6 +78,8 @@ class Row:
     most_changed: float
 
 
+BUDGET_IMAGES = 1000
+
 ROWS = (
     Row("digit, 8 digits", ("--code", "digit"), 0.2, 0.5),
     Row("graded, 8 bits", ("--code", "graded"), 0.3, 0.8),
@@ -115,6 +121,35 @@ def codes_table(models: list[str], failures: list[str]) -> list[str]:
                 ]
                 lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+BOUNDED = ("digit, 8 digits", "graded, 6 bits", "rate, 8 steps")
+"""The rows whose errors are broken down."""
+
+CAUSES = ("encoding", "fit", "integer weights", "clipping", "resolution", "arrival")
+
+
+def causes_table(models: list[str]) -> list[str]:
+    """Measure what the errors are due to: for each cause the relative errors of all layers, in quadrature."""
+    lines = [f"| network | code | weights | {' | '.join(CAUSES)} |", "|---|---|---|" + "---:|" * len(CAUSES)]
+    for model in models:
+        with tempfile.TemporaryDirectory() as folder, np.load(ROOT / "models" / f"{model}.npz") as data:
+            some = Path(folder) / "some.npz"
+            tested = {name: data[name][:BUDGET_IMAGES] for name in ("x_test", "y_test")}
+            np.savez(some, allow_pickle=False, x_calibration=data["x_calibration"], **tested)
+            for row in (row for row in ROWS if row.name in BOUNDED):
+                for precision in ("float", "int8"):
+                    options = (*row.options, "--precision", precision, "--budget", str(BUDGET_IMAGES))
+                    layers = run(model, "--data", str(some), *options, "--samples", "1").report["budget"]["layers"]
+                    cells = [quadrature(cause, layers) for cause in CAUSES]
+                    lines.append("| " + " | ".join([model, row.name, precision, *cells]) + " |")
+    return lines
+
+
+def quadrature(cause: str, layers: list[dict[str, Any]]) -> str:
+    """Add up the errors of a cause over all layers, in percent."""
+    errors = [layer["causes"][cause]["error"] for layer in layers if cause in layer["causes"]]
+    return f"{100 * math.hypot(*errors):.2f} %" if errors else ""
 
 
 def lava_table(models: list[str]) -> list[str]:
@@ -168,6 +203,13 @@ def main() -> None:
         "## What each code loses",
         "",
         *codes_table(models, failures),
+        "",
+        "## What it is due to",
+        "",
+        "Of the first 1,000 test images: what each cause changes of a layer's activations, relative to these, all",
+        "layers added up as independent ones are. [loss.md](loss.md) explains the causes.",
+        "",
+        *causes_table(models),
         "",
         "## On Lava: 64 images, 8 digits, int8",
         "",

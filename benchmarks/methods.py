@@ -74,11 +74,14 @@ class Method:
 DIGITS = (4, 6, 8, 10)
 RATE = ("--code", "rate")
 
+FITTED = STEPS[:-1]
+"""For which a method is fitted anew: the last takes as long as all others together."""
+
 METHODS = (
-    Method("rate, ridge", (*RATE, "--balance", "ridge"), anew=True),
-    Method("rate, ridge, signed", (*RATE, "--balance", "ridge", "--signed"), anew=True),
-    Method("rate, ridge, wait", (*RATE, "--balance", "ridge", "--wait"), anew=True),
-    Method("rate, mse", (*RATE, "--balance", "mse"), anew=True),
+    Method("rate, ridge, signed", (*RATE, "--balance", "ridge", "--signed"), FITTED, anew=True),
+    Method("rate, ridge", (*RATE, "--balance", "ridge", "--no-signed"), FITTED, anew=True),
+    Method("rate, ridge, wait", (*RATE, "--balance", "ridge", "--wait"), FITTED, anew=True),
+    Method("rate, mse", (*RATE, "--balance", "mse", "--no-signed"), FITTED, anew=True),
     Method("rate, channel", (*RATE, "--balance", "channel")),
     Method("rate, percentile", (*RATE, "--balance", "percentile")),
     Method("rate, max", (*RATE, "--balance", "max")),
