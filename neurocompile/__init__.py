@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neurocompile.frontends.onnx_ops import register_operator
     from neurocompile.network import Deployment, Network, load
     from neurocompile.options import Options
+    from neurocompile.search import fewest_steps
 
 __all__ = [
     "Check",
@@ -25,6 +26,7 @@ __all__ = [
     "Result",
     "check",
     "compile",
+    "fewest_steps",
     "load",
     "register_operator",
 ]
@@ -40,6 +42,7 @@ _HOMES = {
     "Result": "backend",
     "check": "checker",
     "compile": "compiler",
+    "fewest_steps": "search",
     "load": "network",
     "register_operator": "frontends.onnx_ops",
 }

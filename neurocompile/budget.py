@@ -5,39 +5,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 
 from neurocompile.backend import Progress, decide, silent
+from neurocompile.causes import Cause
 from neurocompile.conversion import Conversion
 from neurocompile.ir import Array, Graph, run
-from neurocompile.ir.codes import GradedCode
 from neurocompile.ir.layers import ReLU
 from neurocompile.ir.processes import Decoder, Encoder, IntegrateAndFire, Neurons
 from neurocompile.parallel import each
-
-Cause = Literal[
-    "approximation", "encoding", "fit", "integer weights", "clipping", "resolution", "arrival", "reset"
-]
-"""Why what a layer sends is not what it would send by the original network's weights.
-
-``approximation``: activations as straight lines. ``encoding``: the input as spikes. ``fit``: weights and biases
-were fitted, which makes up for what the layers before lost. ``integer weights``: and biases. ``clipping``: at
-the threshold. ``resolution``: of the spikes. ``arrival``: the input came unevenly, or was not all there when the
-layer started. ``reset``: to zero.
-"""
-
-_REMEDIES: Mapping[str, str] = {
-    "approximation": "an activation that is made of straight lines, such as ReLU",
-    "encoding": "--encoder constant",
-    "fit": "another --balance",
-    "integer weights": "--precision float",
-    "clipping": "a larger --percentile",
-    "arrival": "--signed, --wait or --code digit",
-    "reset": "--reset subtract",
-}
 
 _BYTES = 64 << 20
 """Of the currents of all layers that are in memory at once: some images at a time."""
@@ -75,13 +54,13 @@ class LayerLoss:
         Its name; the input's and the decoder's among them, and ``all layers`` for approximations.
     causes
         Those that change anything.
-    finer
-        What makes the resolution finer.
+    remedies
+        What makes them smaller, where anything does.
     """
 
     layer: str
     causes: Mapping[Cause, Share]
-    finer: str = "more --steps"
+    remedies: Mapping[Cause, str] = field(default_factory=dict)
 
     @property
     def points(self) -> float:
@@ -95,17 +74,20 @@ class LayerLoss:
 
     @property
     def worst(self) -> Cause | None:
-        """The cause with the largest error of those that can be changed."""
-        causes = (cause for cause in self.causes if cause != "fit")
-        return max(causes, key=lambda cause: self.causes[cause].error, default=None)
+        """The cause with the largest error."""
+        return max(self.causes, key=self._error_by, default=None)
 
     @property
     def remedy(self) -> str:
         """What would make the layer's error smaller."""
-        worst = self.worst
-        if worst is None or self.causes[worst].error < _NEGLIGIBLE:
-            return "leave it as it is"
-        return self.finer if worst == "resolution" else _REMEDIES[worst]
+        curable = [
+            cause for cause in self.causes if cause in self.remedies and self._error_by(cause) >= _NEGLIGIBLE
+        ]
+        return self.remedies[max(curable, key=self._error_by)] if curable else "leave it as it is"
+
+    def _error_by(self, cause: Cause) -> float:
+        share = self.causes.get(cause)
+        return 0.0 if share is None else share.error
 
 
 @dataclass(frozen=True)
@@ -142,7 +124,14 @@ class Budget:
 
 
 def loss_budget(
-    conversion: Conversion, ann: Array, x: Array, y: Array, *, steps: int, progress: Progress = silent
+    conversion: Conversion,
+    ann: Array,
+    x: Array,
+    y: Array,
+    *,
+    steps: int,
+    remedies: Mapping[Cause, str],
+    progress: Progress = silent,
 ) -> Budget:
     """Measure what each cause in each layer adds to the loss, by swapping in one after another.
 
@@ -160,6 +149,8 @@ def loss_budget(
         Images ``(N, *shape)`` and their classes.
     steps
         For which it runs.
+    remedies
+        What makes each cause's share smaller, where anything does.
     progress
         Told of each part of the images.
     """
@@ -187,8 +178,7 @@ def loss_budget(
     for (layer, cause), count in lost.items():
         error = math.sqrt(change[layer, cause] / size[layer]) if size[layer] else 0.0
         layers.setdefault(layer, {})[cause] = Share(100 * count / len(x), error)
-    finer = "more --bits" if isinstance(conversion.code, GradedCode) else "more --steps"
-    found = [LayerLoss(layer, causes, finer) for layer, causes in layers.items()]
+    found = [LayerLoss(layer, causes, remedies) for layer, causes in layers.items()]
     found.sort(key=lambda layer: (-layer.points, -layer.error))
     return Budget(len(x), 100 * (before - after) / len(x), tuple(found))
 

@@ -29,11 +29,11 @@ from neurocompile.calibration.synthetic import synthetic_images
 from neurocompile.checker import check
 from neurocompile.compiler import compile as compile_network
 from neurocompile.data import Data, read_images
-from neurocompile.errors import DataError, DeploymentError, NeurocompileError
+from neurocompile.errors import DataError, DeploymentError, Issue, NeurocompileError
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
 from neurocompile.network import load
-from neurocompile.options import Options
+from neurocompile.options import MOST_BITS, Options
 from neurocompile.report import document, terminal
 from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison, Ran
@@ -52,6 +52,9 @@ DEFECT = 70
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 """Exit status after a signal: 128 and its number."""
+
+_TOLERANCE = 0.1
+"""Percentage points, for ``--steps auto``."""
 
 app = App(
     name="neurocompile",
@@ -114,8 +117,8 @@ def compile_command(
     data: Path | None = None,
     code: Literal["auto", "digit", "graded", "rate"] = "auto",
     steps: Steps | None = None,
-    tolerance: float = 0.1,
-    bits: int = 8,
+    tolerance: float | None = None,
+    bits: int | None = None,
     reset: Literal["subtract", "zero"] = "subtract",
     signed: bool | None = None,
     wait: Flag = False,
@@ -126,7 +129,7 @@ def compile_command(
     percentile: float | None = None,
     samples: int = 64,
     budget: int = 1000,
-    seed: int = 0,
+    seed: int | None = None,
     output: Output = None,
     json_: Json = False,
     debug: Debug = False,
@@ -150,9 +153,9 @@ def compile_command(
         Time steps for an image, 1 to 4096; of digit the number of digits, up to 10. 8 for digit and 32 for rate if
         not given; auto for as few as keep the tolerance.
     tolerance
-        Of --steps auto: the loss in percentage points on calibration images that were held out.
+        Of --steps auto: the loss in percentage points on calibration images that were held out; 0.1 if not given.
     bits
-        Of the messages of graded, 4 to 8.
+        Of the messages of graded, 4 to 8; 8 if not given.
     reset
         What a neuron of rate does when it fires: subtract the threshold, or start again at zero.
     signed
@@ -171,13 +174,14 @@ def compile_command(
         channel, by least squares for the number of steps (mse), or with weights and biases, layer by layer
         (ridge). ridge for rate, mse for graded and channel for digit if not given.
     percentile
-        Of the activations, above 0 and up to 100: 100 for digit and 99.9 else if not given.
+        Of the activations, above 0 and up to 100, for percentile and channel: 100 for digit and 99.9 else if not
+        given.
     samples
         Test images that run on the target and are compared spike by spike.
     budget
         Test images on which it is measured where the loss comes from; 0 leaves that out.
     seed
-        Of the Poisson encoder.
+        Of the Poisson encoder; 0 if not given.
     output
         Write the compiled network to this file.
     json_
@@ -187,26 +191,32 @@ def compile_command(
     """
     del debug
     backend = find(target)
-    options = Options(
-        code=code,
-        steps=None if steps == "auto" else steps,
-        bits=bits,
-        reset=reset,
-        signed=signed,
-        wait=wait,
-        precision=precision or backend.precision,
-        encoder=encoder,
-        decoder=decoder,
-        balance=balance,
-        percentile=percentile,
-        seed=seed,
-        target=target,
+    issues = list(_count_issues(samples, budget))
+    try:
+        options = Options(
+            code=code,
+            steps=None if steps == "auto" else steps,
+            bits=MOST_BITS if bits is None else bits,
+            reset=reset,
+            signed=signed,
+            wait=wait,
+            precision=precision or backend.precision,
+            encoder=encoder,
+            decoder=decoder,
+            balance=balance,
+            percentile=percentile,
+            seed=0 if seed is None else seed,
+            target=target,
+        )
+        reason = options.reason(backend.codes)
+        resolved = options.resolved(backend.codes)
+    except DataError as error:
+        raise DataError.of([*error.issues, *issues]) from None
+    issues += _idle_issues(
+        resolved, bits=bits, percentile=percentile, seed=seed, tolerance=None if steps == "auto" else tolerance
     )
-    reason = options.reason(backend.codes)
-    if samples < 1:
-        raise DataError(f"samples={samples} is less than 1", remedy="choose 1 or more test images")
-    if budget < 0:
-        raise DataError(f"budget={budget} is less than 0", remedy="choose 0 or some hundreds of test images")
+    if issues:
+        raise DataError.of(issues)
     with ProgressDisplay(_Console(stderr=True)) as progress:
         trained = Model.read(model)
         data_file = data or model.with_suffix(".npz")
@@ -222,7 +232,8 @@ def compile_command(
             if found.x_calibration is None:
                 problem = "--steps auto needs calibration images, and there are none"
                 raise DataError(problem, remedy="give --data FILE, or a number of steps")
-            search = fewest_steps(trained, found.x_calibration, options, tolerance, progress=progress)
+            within = _TOLERANCE if tolerance is None else tolerance
+            search = fewest_steps(trained, found.x_calibration, options, within, progress=progress)
             options = replace(options, steps=search.chosen.steps)
         network = compile_network(trained, found.x_calibration, options, progress=progress)
         # First what can fail soon: the file to write, and the target with its runtime and limits.
@@ -237,7 +248,8 @@ def compile_command(
         if budget:
             labels = None if found.y_test is None else found.y_test[:budget]
             measured = network.loss_budget(found.x_test[:budget], labels, progress=progress)
-    report = Compiled(str(model), reason, network, evaluation, deployed, measured, search)
+    images = 0 if found.x_calibration is None else len(found.x_calibration)
+    report = Compiled(str(model), reason, images, network, evaluation, deployed, measured, search)
     with _standard_output() as console:
         if json_:
             print(json.dumps(document.compiled(report)))
@@ -339,6 +351,27 @@ def run_command(
     return 0
 
 
+def _count_issues(samples: int, budget: int) -> Iterator[Issue]:
+    if samples < 1:
+        yield Issue(f"samples={samples} is less than 1", remedy="choose 1 or more test images")
+    if budget < 0:
+        yield Issue(f"budget={budget} is less than 0", remedy="choose 0 or some hundreds of test images")
+
+
+def _idle_issues(options: Options, **given: float | None) -> Iterator[Issue]:
+    """List what was given and would be left out in silence."""
+    read_with = {
+        "bits": ("--code graded", options.code == "graded"),
+        "percentile": ("--balance percentile or channel", options.balance in ("percentile", "channel")),
+        "seed": ("--encoder poisson", options.encoder == "poisson"),
+        "tolerance": ("--steps auto", False),
+    }
+    for name, value in given.items():
+        needed, read = read_with[name]
+        if value is not None and not read:
+            yield Issue(f"--{name} does nothing here", remedy=f"leave it out, or add {needed}")
+
+
 def _check_output(output: Path | None, *inputs: Path) -> None:
     """Refuse a file that can't be written or must not be, before anything that takes time."""
     if output is None:
@@ -390,7 +423,11 @@ def _tell(message: str, debug: bool) -> None:
     _Console(stderr=True).out(message, highlight=False)
 
 
-_NOUNS = {int: "a whole number", float: "a number", Steps | None: "a whole number or auto"}
+_NOUNS = {
+    int: "a whole number",
+    float: "a number",
+    Steps | None: "a whole number or auto",
+}
 
 
 def _usage_problem(error: CycloptsError) -> str:

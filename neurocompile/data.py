@@ -113,7 +113,9 @@ def image_issues(x: Array, shape: tuple[int, ...], name: str, dtype: str) -> lis
     """List what is wrong with images ``(N, *shape)`` for a model that declares a type."""
     if x.dtype.kind not in "fiub":
         return [Issue(f"{name} holds {x.dtype}, not numbers", remedy="save the images as float32 or uint8")]
-    if x.ndim == 0 or x.shape[1:] != shape or not len(x):
+    if x.ndim and not len(x):
+        return [Issue(f"{name} holds no images", remedy="give one or more")]
+    if x.ndim == 0 or x.shape[1:] != shape:
         expected = ", ".join(("N", *map(str, shape)))
         return [
             Issue(f"{name} has the shape {x.shape}; the network takes ({expected})", remedy="reshape the images")

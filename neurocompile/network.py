@@ -16,6 +16,7 @@ import numpy as np
 
 from neurocompile.backend import Executable, Progress, Result, compile_for, decide, run_in_parts, silent
 from neurocompile.budget import Budget, loss_budget
+from neurocompile.causes import remedies
 from neurocompile.conversion import Conversion
 from neurocompile.data import image_issues, label_issues, range_issues
 from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
@@ -162,7 +163,15 @@ class Network:
         ann = self._ann(x)
         assert self.conversion is not None
         right = ann if labels is None else labels
-        return loss_budget(self.conversion, ann, x, right, steps=self.steps, progress=progress)
+        return loss_budget(
+            self.conversion,
+            ann,
+            x,
+            right,
+            steps=self.steps,
+            remedies=remedies(self.options),
+            progress=progress,
+        )
 
     def _measuring_issues(self, x: Array, labels: Array | None) -> list[Issue]:
         # Labels are counted against the images, so these have to be right first.

@@ -22,6 +22,8 @@ Decoding = Literal["membrane", "count"]
 MOST_DIGITS = 10
 """Up to so many, sums of real weights are exact, and 24 bits hold a value."""
 
+LEAST_BITS, MOST_BITS = 4, 8
+
 MOST_WAITING_STEPS = 16
 """Of int8: a membrane that waits holds the currents of all steps, in 24 bits."""
 
@@ -152,7 +154,10 @@ class Options:
         if self.balance == "ridge":
             return "rate", "the code that --balance ridge is for"
         if "digit" in codes and (self.steps is None or self.steps <= MOST_DIGITS):
-            return "digit", f"changes the fewest decisions, and {self.target} runs its neurons"
+            return (
+                "digit",
+                f"ternary spikes, as exact as messages of 8 bits, and {self.target} runs its neurons",
+            )
         if "graded" in codes and self.steps is None:
             return "graded", f"{self.target} runs no digits, and graded changes fewer decisions than rate"
         if self.steps is not None and self.steps > MOST_DIGITS:
@@ -180,10 +185,10 @@ class Options:
         if self.balance is not None:
             yield from _choice_issues("balance", self.balance, get_args(Balance))
         if self.steps is not None:
-            yield from steps_issues(self.steps)
-            yield from self._code_steps_issues()
-        if not _is_whole(self.bits) or not 4 <= self.bits <= 8:
-            yield Issue(f"bits={self.bits} is not in 4 to 8", remedy="choose a whole number from 4 to 8")
+            yield from steps_issues(self.steps) or self._code_steps_issues()
+        if not _is_whole(self.bits) or not LEAST_BITS <= self.bits <= MOST_BITS:
+            span = f"{LEAST_BITS} to {MOST_BITS}"
+            yield Issue(f"bits={self.bits} is not in {span}", remedy=f"choose a whole number from {span}")
         if self.percentile is not None and (
             not isinstance(self.percentile, int | float) or not 0 < self.percentile <= 100
         ):
@@ -212,8 +217,7 @@ class Options:
             yield Issue(problem, remedy="leave one of them out")
 
     def _code_steps_issues(self) -> Iterator[Issue]:
-        if self.steps is None or not _is_whole(self.steps):
-            return
+        assert self.steps is not None
         if self.code == "digit" and self.steps > MOST_DIGITS:
             problem = f"steps={self.steps} is more than the {MOST_DIGITS} digits of --code digit"
             yield Issue(problem, remedy=f"choose up to {MOST_DIGITS} steps, or --code rate")
@@ -222,11 +226,12 @@ class Options:
             yield Issue(problem, remedy="leave the steps out, and choose --bits")
 
 
-def steps_issues(steps: int) -> Iterator[Issue]:
+def steps_issues(steps: int) -> list[Issue]:
     """List what is wrong with a number of time steps."""
-    if not _is_whole(steps) or not 1 <= steps <= MOST_STEPS:
-        remedy = f"choose a whole number from 1 to {MOST_STEPS}"
-        yield Issue(f"steps={steps} is not in 1 to {MOST_STEPS}", remedy=remedy)
+    if _is_whole(steps) and 1 <= steps <= MOST_STEPS:
+        return []
+    span = f"1 to {MOST_STEPS}"
+    return [Issue(f"steps={steps} is not in {span}", remedy=f"choose a whole number from {span}")]
 
 
 def _choice_issues(name: str, value: Any, choices: Sequence[str]) -> Iterator[Issue]:

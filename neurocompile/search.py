@@ -121,7 +121,7 @@ def fewest_steps(
     fitting, held_out = calibration[::2], calibration[1::2]
     tried: list[Tried] = []
     for steps in _candidates(options):
-        progress(f"trying {steps} steps", 0, 0)
+        progress(f"trying {steps} step{'' if steps == 1 else 's'}", 0, 0)
         network = compile(model, fitting, replace(options, steps=steps))
         tried.append(_measured(network, held_out, None if labels is None else labels[1::2], steps))
         if tried[-1].points <= tolerance:

@@ -68,7 +68,7 @@ def test_scalar_instead_of_test_images() -> None:
 
 
 def test_no_images() -> None:
-    assert "x_test has the shape (0, 2, 3)" in problems(data(x_test=IMAGES[:0], y_test=LABELS[:0]))[0]
+    assert "x_test holds no images" in problems(data(x_test=IMAGES[:0], y_test=LABELS[:0]))[0]
 
 
 def test_nan_and_infinity_are_counted_by_image() -> None:

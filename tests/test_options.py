@@ -115,8 +115,13 @@ def test_steps_issues_are_those_out_of_range(steps: int) -> None:
 
 
 CHOSEN: list[tuple[dict[str, Any], tuple[str, ...], CodeName, str]] = [
-    ({}, ALL, "digit", "changes the fewest decisions, and numpy runs its neurons"),
-    ({"steps": MOST_DIGITS}, ALL, "digit", "changes the fewest decisions, and numpy runs its neurons"),
+    ({}, ALL, "digit", "ternary spikes, as exact as messages of 8 bits, and numpy runs its neurons"),
+    (
+        {"steps": MOST_DIGITS},
+        ALL,
+        "digit",
+        "ternary spikes, as exact as messages of 8 bits, and numpy runs its neurons",
+    ),
     ({"steps": MOST_DIGITS + 1}, ALL, "rate", f"the only code of {MOST_DIGITS + 1} steps"),
     ({"steps": 32}, ("rate",), "rate", "the only code of 32 steps"),
     ({}, ("rate", "graded"), "graded", "numpy runs no digits, and graded changes fewer decisions than rate"),

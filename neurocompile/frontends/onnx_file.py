@@ -23,6 +23,10 @@ _MOST_NODES = 200_000
 """After functions are inlined: a few that call each other twice would else become any number."""
 
 
+_ONNX = ("", "ai.onnx")
+"""The names of the domain of ONNX's own operators."""
+
+
 @dataclass(frozen=True)
 class OnnxFile:
     """A model, and its weights apart from it.
@@ -106,7 +110,7 @@ def _checked(where: str, model: onnx.ModelProto, initializers: Initializers) -> 
     if _has_broken_text(model) or any(_is_broken(tensor) for tensor in initializers.tensors):
         raise _invalid(where, "a name is not UTF-8 text")
     _check_not_too_new(where, model)
-    issues = [*_no_tensors(model.graph), *initializers.check()]
+    issues = [*_no_tensors(model.graph), *_unknown_operators(model), *initializers.check()]
     if issues:
         raise ModelError.of(issues)
     # No name is to be undefined while onnx checks the model: inputs stand for the initializers.
@@ -160,8 +164,20 @@ def _no_tensors(graph: onnx.GraphProto) -> Iterator[Issue]:
         yield Issue("is sparse; only dense weights are read", sparse.values.name, "initializer", remedy)
 
 
+def _unknown_operators(model: onnx.ModelProto) -> Iterator[Issue]:
+    opset, functions = _opset(model), {function.name for function in model.functions}
+    for node in _nodes(model.graph.node):
+        if opset is None or node.domain not in _ONNX or node.op_type in ("", *functions):
+            continue
+        try:
+            onnx.defs.get_schema(node.op_type, opset)
+        except onnx.defs.SchemaError:
+            remedy = "export the model with a newer opset, or name the operator's own domain"
+            yield Issue(f"ONNX has no such operator in opset {opset}", node.name, node.op_type, remedy)
+
+
 def _opset(model: onnx.ModelProto) -> int | None:
-    return max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=None)
+    return max((entry.version for entry in model.opset_import if entry.domain in _ONNX), default=None)
 
 
 def _check_not_too_new(where: str, model: onnx.ModelProto) -> None:
@@ -175,7 +191,7 @@ def _check_not_too_new(where: str, model: onnx.ModelProto) -> None:
 
 
 def _check_not_too_old(where: str, model: onnx.ModelProto) -> None:
-    versions = {entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")}
+    versions = {entry.version for entry in model.opset_import if entry.domain in _ONNX}
     if len(versions) != 1:
         raise _invalid(where, f"it has {len(versions)} opsets of ONNX's own operators")
     (opset,) = versions
@@ -215,7 +231,7 @@ def _check_inputs(where: str, model: onnx.ModelProto) -> None:
     """Refuse lists of inputs with one left out, which onnx lets through, and on which ONNX Runtime crashes."""
     version = _opset(model) or 0
     for node in _nodes(model.graph.node):
-        if node.domain in ("", "ai.onnx") and "" in node.input:
+        if node.domain in _ONNX and "" in node.input:
             last = onnx.defs.get_schema(node.op_type, version).inputs[-1]
             if last.option == onnx.defs.OpSchema.FormalParameterOption.Variadic:
                 raise _invalid(where, f"node '{node.name}' ({node.op_type}) has an input without a name")

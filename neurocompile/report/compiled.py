@@ -21,6 +21,8 @@ class Compiled:
         The file.
     reason
         Why its code was taken.
+    calibration_images
+        From which thresholds were chosen; 0 where synthetic ones stood in.
     network
         What was compiled.
     evaluation
@@ -35,6 +37,7 @@ class Compiled:
 
     model: str
     reason: str
+    calibration_images: int
     network: Network
     evaluation: Evaluation
     deployed: Comparison

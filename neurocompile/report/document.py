@@ -23,6 +23,7 @@ def compiled(found: Compiled) -> dict[str, Any]:
         **_head("compile"),
         "model": found.model,
         "data": "synthetic" if network.synthetic else "given",
+        "calibration_images": found.calibration_images,
         "options": dataclasses.asdict(network.options),
         "code": {"name": network.options.code, "reason": found.reason},
         "approximations": [dataclasses.asdict(approximation) for approximation in network.approximations],

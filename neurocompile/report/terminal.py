@@ -27,6 +27,10 @@ _SYNTHETIC = (
 )
 
 
+_SOME_HUNDREDS = 100
+"""Calibration images with fewer of which a report warns."""
+
+
 def print_compiled(console: Console, found: Compiled) -> None:
     """Print what ``neurocompile MODEL`` found."""
     network, evaluation, deployed = found.network, found.evaluation, found.deployed
@@ -44,6 +48,9 @@ def print_compiled(console: Console, found: Compiled) -> None:
         console.print(_approximations(network))
     if network.synthetic:
         console.print(Text(_SYNTHETIC, style="yellow"))
+    elif found.calibration_images < _SOME_HUNDREDS:
+        images = _count(found.calibration_images, "image")
+        console.print(Text(f"calibrated on {images} only: give some hundreds", style="yellow"))
     console.print(_accuracy(evaluation) if evaluation.labelled else _agreement(evaluation))
     for line in _significance(evaluation):
         console.print(line, highlight=False)

@@ -127,7 +127,7 @@ NAN = np.where(np.arange(40)[:, None] < 2, np.nan, IMAGES)
         ({"x_test": IMAGES + 0j}, "x_test holds complex"),
         ({"x_test": NAN}, "x_test has NaN or infinite values in 2 images"),
         ({"x_test": np.where(np.isnan(NAN), -np.inf, NAN)}, "x_test has NaN or infinite values in 2 images"),
-        ({"x_calibration": IMAGES[:0]}, "x_calibration has the shape (0, 6)"),
+        ({"x_calibration": IMAGES[:0]}, "x_calibration holds no images"),
         ({"x_calibration": NAN}, "x_calibration has NaN or infinite values in 2 images"),
         ({"x_calibration": IMAGES[:, None]}, "x_calibration has the shape (40, 1, 6)"),
         ({"y_test": LABELS[:-1]}, "y_test has the shape (39,); there are 40 images"),
@@ -136,7 +136,7 @@ NAN = np.where(np.arange(40)[:, None] < 2, np.nan, IMAGES)
         ({"y_test": LABELS - 1}, "y_test has labels from -1 to 1"),
         ({"y_test": LABELS + 0.5}, "y_test holds float64"),
         ({"y_test": LABELS.astype(str)}, "y_test holds <U"),
-        ({"x_test": IMAGES[:0], "y_test": LABELS[:0]}, "x_test has the shape (0, 6)"),
+        ({"x_test": IMAGES[:0], "y_test": LABELS[:0]}, "x_test holds no images"),
         ({"x_test": np.float32(1)}, "x_test has the shape ()"),
     ],
 )
@@ -169,7 +169,7 @@ def deployed(cli: Callable[..., Any]) -> None:
     [
         (IMAGES[0], "x has the shape (6,); the network takes (N, 6)"),
         (IMAGES[:, 1:], "x has the shape (40, 5)"),
-        (IMAGES[:0], "x has the shape (0, 6)"),
+        (IMAGES[:0], "x holds no images"),
         (NAN, "x has NaN or infinite values in 2 images"),
         (IMAGES.astype(str), "x holds <U"),
     ],

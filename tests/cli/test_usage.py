@@ -95,6 +95,14 @@ def test_the_version(cli: Callable[..., Any]) -> None:
         ("small.onnx --signed --wait", "--wait does not take --signed", "leave one of them out"),
         ("small.onnx --percentile 0", "percentile=0.0 is not in (0, 100]", "choose a number above 0"),
         ("small.onnx --percentile nan", "percentile=nan is not in (0, 100]", "choose a number above 0"),
+        ("small.onnx --bits 6", "--bits does nothing here", "leave it out, or add --code graded"),
+        ("small.onnx --code rate --percentile 99", "--percentile does nothing here", "leave it out, or add"),
+        ("small.onnx --seed 3", "--seed does nothing here", "leave it out, or add --encoder poisson"),
+        (
+            "small.onnx --steps 4 --tolerance 1",
+            "--tolerance does nothing here",
+            "leave it out, or add --steps",
+        ),
         ("small.onnx --seed -1", "seed=-1 is no whole number from 0", "choose 0 or"),
         ("small.onnx --target loihi", "there is no target 'loihi'", "choose one of lava, numpy"),
         ("small.onnx -o .", "can't write .: is a folder", "give the name of a file"),
@@ -115,11 +123,13 @@ def test_wrong_use_is_told(
     assert f"\n  remedy: {remedy}" in message
 
 
-def test_two_wrong_options_are_told_at_once(refused: Callable[..., str]) -> None:
-    message = refused("small.onnx", "--steps", "0", "--seed", "-1")
-    assert "steps=0" in message
-    assert "seed=-1" in message
-    assert message.count("remedy: ") == 2
+def test_all_wrong_options_are_told_at_once(refused: Callable[..., str]) -> None:
+    message = refused("small.onnx", "--steps", "0", "--seed", "-1", "--samples", "0", "--budget", "-1")
+    for problem in ("steps=0", "seed=-1", "samples=0", "budget=-1"):
+        assert problem in message
+    assert message.count("remedy: ") == 4
+    message = refused("small.onnx", "--samples", "0", "--bits", "5", "--seed", "1")
+    assert message.count("remedy: ") == 3
 
 
 def test_paths_that_look_like_markup_are_printed_as_they_are(refused: Callable[..., str]) -> None:

@@ -483,6 +483,13 @@ def test_opsets_that_are_read(tmp_path: Path, opset: int) -> None:
     assert both(holding(opset=opset), tmp_path)
 
 
+def test_operators_that_onnx_does_not_have(tmp_path: Path) -> None:
+    nodes = [node("Frobnicate", ["x"], "h"), node("Gelu", ["h"], "g"), node("Frob", ["g"], "y")]
+    message = refused(model(nodes, (None, 5), opset=19), tmp_path)
+    for name in ("Frobnicate", "Gelu", "Frob"):
+        assert f"({name}): ONNX has no such operator in opset 19\n  remedy: export" in message
+
+
 @pytest.mark.parametrize("opset", [1, 6])
 def test_old_opsets(tmp_path: Path, opset: int) -> None:
     proto = holding()

@@ -23,7 +23,7 @@ class Report(NamedTuple):
 
     @property
     def compiled(self) -> Compiled:
-        return Compiled("small.onnx", "as asked for", self.network, self.evaluation, self.deployed)
+        return Compiled("small.onnx", "as asked for", 500, self.network, self.evaluation, self.deployed)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from rich.console import Console
 
 import neurocompile as nc
 from neurocompile.backend import Activity
-from neurocompile.budget import Budget, Cause, LayerLoss, Share
+from neurocompile.budget import Budget, LayerLoss, Share
+from neurocompile.causes import Cause
 from neurocompile.report import document, terminal
 from neurocompile.report.deployed import Comparison, Ran
 from neurocompile.search import Search, Tried
@@ -98,11 +99,11 @@ def test_it_tells_why_a_code_was_taken(console: Console, report: Any) -> None:
 
 def test_it_tells_where_the_loss_comes_from(console: Console, report: Any) -> None:
     causes: dict[Cause, Share] = {"clipping": Share(0.5, 0.25), "arrival": Share(-0.125, 0.5)}
-    budget = Budget(40, 1.0, (LayerLoss("hidden", causes), LayerLoss("decoder", {})))
+    budget = Budget(40, 1.0, (LayerLoss("hidden", causes, {"arrival": "--wait"}), LayerLoss("decoder", {})))
     terminal.print_compiled(console, dataclasses.replace(report.compiled, budget=budget))
     text = printed(console)
     assert "loss on 40 images points error most of it what helps" in text
-    assert "hidden 0.38 55.9 % arrival --signed, --wait or --code digit" in text
+    assert "hidden 0.38 55.9 % arrival --wait" in text
     assert "decoder 0.00 0.0 % leave it as it is" in text
     assert "all 1.00" in text
     assert "points by cause: clipping 0.50, arrival -0.12; left over 0.62" in text
@@ -125,6 +126,14 @@ def test_it_tells_which_steps_were_tried(
     assert f"2 steps 25 1 4.00 points {tried[1].at_most:.2f} points" in text
     assert verdict in text
     assert f"at most {tried[1].at_most:.2f} points with 95 % confidence" in text
+
+
+@pytest.mark.parametrize(("images", "told"), [(100, None), (99, "99 images"), (1, "1 image")])
+def test_few_calibration_images_are_told(console: Console, report: Any, images: int, told: str | None) -> None:
+    terminal.print_compiled(console, dataclasses.replace(report.compiled, calibration_images=images))
+    text = printed(console)
+    assert ("give some hundreds" in text) == (told is not None)
+    assert told is None or f"calibrated on {told} only: give some hundreds" in text
 
 
 def test_it_says_that_the_ann_is_unknown(console: Console, report: Any) -> None:
