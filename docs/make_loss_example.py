@@ -25,15 +25,16 @@ all shares add up to the loss; what is left over is stated, and is 0 but for rou
 |---|---|---|
 | approximation | activations as straight lines, of all layers together | activations such as ReLU |
 | encoding | the input as spikes or rounded numbers | `--encoder constant` |
-| fit | weights and biases that were fitted: mostly negative points, since it makes up for the layers before | another `--balance` |
+| fit | weights and biases that were fitted: mostly negative points, since it makes up for the layers before | |
 | integer weights | int8 weights and biases; of floats only the rounding that makes sums exact | `--precision float` |
-| clipping | activations above the threshold | a larger `--percentile` |
-| resolution | values are rounded to what the steps, digits or bits tell apart | more `--steps` |
-| arrival | the input came unevenly, or late: what is left at the last step against all of it at once | `--signed`, `--wait`, `--code digit` |
+| clipping | activations above the threshold | a larger `--percentile`, more calibration images; with `mse` and `ridge` what helps resolution |
+| resolution | values are rounded to what the steps, digits or bits tell apart | more `--steps` or `--bits` |
+| arrival | the input came unevenly, or late: what is left at the last step against all of it at once | `--signed`, `--wait`, `--code digit`; of digits `--code graded` |
 | reset | a reset to zero throws away what was above the threshold | `--reset subtract` |
 
 A layer's error is the root of the mean square of what a cause changes in its activations, over that of the activations
-as they would be; of all causes together as if they were independent. The first layer of the table is the one that costs
+as they would be; of all causes together as if they were independent. *Most of it* is the cause with the largest error, and *what helps* is
+against the largest that the options given can still make smaller. The first layer of the table is the one that costs
 most points; its error tells how sure one can be of them, since some points are chance on 1,000 images.
 
 ## A network that converts badly, in four commands
@@ -57,7 +58,8 @@ STEPS = (
     ),
     (
         ("--code", "digit", "--steps", "8"),
-        "Still neurons decide before all of their input is there. Digits start later, and correct themselves:",
+        "What is left is what 16 steps tell apart. Eight digits tell more, start when more of their input is "
+        "there, and correct themselves:",
     ),
 )
 
