@@ -108,8 +108,8 @@ def test_a_run_on_the_terminal(cli: Callable[..., Any]) -> None:
     ("words", "fields"),
     [
         (
-            "--code rate --steps 9 --reset zero --precision int8 --encoder poisson --decoder count --balance percentile "
-            "--percentile 99 --seed 5",
+            "--code rate --steps 9 --reset zero --precision int8 --encoder poisson --decoder count "
+            "--balance percentile --percentile 99 --seed 5",
             {
                 "code": "rate",
                 "steps": 9,
