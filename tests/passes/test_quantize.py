@@ -222,7 +222,7 @@ def test_tiny_weights_everywhere_keep_their_bits() -> None:
 
 
 def test_huge_weights_are_refused_where_24_bits_do_not_hold_them() -> None:
-    with pytest.raises(GraphError, match=r"node 'linear1' \(LinearSynapses\): a spike can bring 65535 thresholds"):
+    with pytest.raises(GraphError, match=r"node 'linear1' \(LinearSynapses\): a spike can bring 65,535 thresholds"):
         Quantize()(with_rows(np.full((1, 2), 1e6), np.zeros(1)))
 
 
@@ -353,7 +353,7 @@ def test_two_spikes_at_a_place_of_a_pool_count_in_the_bound() -> None:
     ]
     processes = Lower(Encoder((), levels=1), RATE)(Graph.of(nodes, ["out"]))
     assert all(isinstance(processes[n].op, IntegrateAndFire) for n in processes["pool.current"].inputs)
-    with pytest.raises(GraphError, match=f"can bring {CURRENT_MAX // 2} thresholds"):
+    with pytest.raises(GraphError, match=f"can bring {CURRENT_MAX // 2:,} thresholds"):
         Quantize()(processes)
 
 
