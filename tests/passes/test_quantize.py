@@ -222,7 +222,7 @@ def test_tiny_weights_everywhere_keep_their_bits() -> None:
 
 
 def test_huge_weights_are_refused_where_24_bits_do_not_hold_them() -> None:
-    with pytest.raises(GraphError, match=r"node 'linear1' \(LinearSynapses\): a spike can bring 65,535 thresholds"):
+    with pytest.raises(GraphError, match=r"node 'linear1' \(LinearSynapses\): .* 65,535 thresholds"):
         Quantize()(with_rows(np.full((1, 2), 1e6), np.zeros(1)))
 
 
