@@ -2,6 +2,7 @@
 # make test    run the tests
 # make lint    check style, types and layering
 # make bench   measure the example networks in full, and the speed
+# make bench-speed     measure the simulator against SpikingJelly, snnTorch, Sinabs and Norse
 # make bench-methods   measure methods of conversion, ours and those of SpikingJelly and Sinabs
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint bench bench-methods clean
+.PHONY: demo test lint bench bench-speed bench-methods clean
 
 demo: $(VENV)/installed
 	$(BIN)/neurocompile models/fashion-cnn.onnx --target lava
@@ -26,6 +27,9 @@ lint: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/conversion.py
+
+bench-speed: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/simulator.py
 
 bench-methods: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/methods.py

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from neurocompile.frontends.onnx_ops import register_operator
     from neurocompile.network import Deployment, Network, load
     from neurocompile.options import Options
+    from neurocompile.parallel import threads
     from neurocompile.search import fewest_steps
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "fewest_steps",
     "load",
     "register_operator",
+    "threads",
 ]
 
 _HOMES = {
@@ -45,6 +47,7 @@ _HOMES = {
     "fewest_steps": "search",
     "load": "network",
     "register_operator": "frontends.onnx_ops",
+    "threads": "parallel",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import ClassVar, Literal, Protocol
 
@@ -34,13 +34,20 @@ class Activity:
         Values other than 0 that it sent, over all images and steps.
     synaptic_operations
         The synapses that these events drove.
+    by_neuron
+        The events of each neuron, in the layer's shape.
     """
 
     events: int
     synaptic_operations: int
+    by_neuron: Array = field(compare=False, repr=False)
 
     def __add__(self, other: Activity) -> Activity:
-        return Activity(self.events + other.events, self.synaptic_operations + other.synaptic_operations)
+        return Activity(
+            self.events + other.events,
+            self.synaptic_operations + other.synaptic_operations,
+            self.by_neuron + other.by_neuron,
+        )
 
 
 def measure_activity(graph: Graph, events: Mapping[str, Array]) -> dict[str, Activity]:
@@ -55,7 +62,7 @@ def measure_activity(graph: Graph, events: Mapping[str, Array]) -> dict[str, Act
     """
     synapses = fan_out(graph)
     return {
-        name: Activity(int(count.sum()), int((count * synapses.get(name, 0)).sum()))
+        name: Activity(int(count.sum()), int((count * synapses.get(name, 0)).sum()), count)
         for name, count in events.items()
     }
 
@@ -90,12 +97,15 @@ class Result:
         For each probed process its stream ``(B, T, *shape)``.
     seconds
         The time that the run took.
+    by_reference
+        The processes that the target has no way of its own for, and left to their reference semantics.
     """
 
     potentials: Array
     activity: Mapping[str, Activity]
     spikes: Mapping[str, Array]
     seconds: float
+    by_reference: tuple[str, ...] = ()
 
     @property
     def decisions(self) -> Array:

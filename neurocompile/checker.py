@@ -22,6 +22,7 @@ from neurocompile.ir.kernels import Window
 from neurocompile.ir.layers import BatchNorm, Conv, Linear
 from neurocompile.ir.processes import Encoder, IntegrateAndFire, Neurons, ScaleSynapses, Synapses
 from neurocompile.options import CodeName, Options
+from neurocompile.parallel import cores
 from neurocompile.passes import pipeline
 from neurocompile.passes.approximate import TOLERANCE, Approximate, Region, regions
 from neurocompile.passes.lower import Lower
@@ -34,8 +35,8 @@ _USUAL_RANGES = ((-8.0, 8.0), (1.0, 8.0))
 """Of what activations receive, where no images tell; the second for functions that are not defined below 0."""
 
 _BASE_BYTES = 150 << 20
-_STREAM_BYTES = 128 << 20
-"""What Python and its libraries take, and what the simulator gives the largest currents of all chunks at least."""
+_CHUNK_BYTES = 32 << 20
+"""What Python and its libraries take, and what the simulator gives each thread at least."""
 
 
 @dataclass(frozen=True)
@@ -275,15 +276,16 @@ def _multiplications(graph: Graph) -> dict[str, int]:
 
 
 def _memory(graph: Graph, steps: int) -> int:
-    """Estimate the NumPy simulator's peak: the weights as read and as reals, and the largest streams."""
+    """Estimate the NumPy simulator's peak: the weights as read and as reals, and the streams of all threads."""
     weights = sum(node.op.weight.size for node in graph.nodes if isinstance(node.op, Synapses))
     largest = max(math.prod(t.shape) for t in graph.types.values())
-    streams = max(_STREAM_BYTES, 8 * largest * steps * (os.cpu_count() or 1))
-    return _BASE_BYTES + 12 * weights + 2 * streams
+    # Spikes, and lists of them, of a layer and of what it reads.
+    streams = cores() * max(_CHUNK_BYTES, 4 * largest * steps)
+    return _BASE_BYTES + 24 * weights + streams
 
 
 def _seconds(size: Size, images: int, steps: int) -> float:
-    """Estimate the NumPy simulator's time from that of a convolution and of neurons on this machine."""
+    """Estimate the NumPy simulator's time at most: that of one without events, by a convolution here."""
     x, weight = np.ones((2, 16, 28, 28)), np.ones((32, 16, 3, 3))
     window = Window((3, 3))
     multiplications = x.shape[0] * weight.size * 26 * 26
@@ -293,7 +295,7 @@ def _seconds(size: Size, images: int, steps: int) -> float:
         multiplying = _processor_time(lambda: kernels.conv(x, weight, window, 1)) / multiplications
         firing = _processor_time(lambda: neurons.run(x[None])) / x.size
     work = size.multiplications * multiplying + size.neurons * firing
-    return images * steps * work / (os.cpu_count() or 1)
+    return images * steps * work / cores()
 
 
 def _processor_time(work: Callable[[], object]) -> float:

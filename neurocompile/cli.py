@@ -34,6 +34,7 @@ from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
 from neurocompile.network import load
 from neurocompile.options import MOST_BITS, Options
+from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document, terminal
 from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison, Ran
@@ -129,6 +130,7 @@ def compile_command(
     percentile: float | None = None,
     samples: int = 64,
     budget: int = 1000,
+    threads: int | None = None,
     seed: int | None = None,
     output: Output = None,
     json_: Json = False,
@@ -180,6 +182,8 @@ def compile_command(
         Test images that run on the target and are compared spike by spike.
     budget
         Test images on which it is measured where the loss comes from; 0 leaves that out.
+    threads
+        Cores to use; all if not given. The results do not depend on it.
     seed
         Of the Poisson encoder; 0 if not given.
     output
@@ -217,7 +221,7 @@ def compile_command(
     )
     if issues:
         raise DataError.of(issues)
-    with ProgressDisplay(_Console(stderr=True)) as progress:
+    with use_threads(threads), ProgressDisplay(_Console(stderr=True)) as progress:
         trained = Model.read(model)
         data_file = data or model.with_suffix(".npz")
         if data is None and not data_file.exists():
@@ -239,7 +243,7 @@ def compile_command(
         # First what can fail soon: the file to write, and the target with its runtime and limits.
         if output is not None:
             network.save(output)
-        with network.deploy(target, progress) as deployment, network.deploy("numpy") as reference:
+        with network.deploy(target, progress) as deployment, network.deploy("numpy", progress) as reference:
             sample = found.x_test[:samples]
             parts = deployment.run_in_parts(sample, progress=progress)
             deployed = Comparison.of(target, parts, reference.run_in_parts(sample))
@@ -308,6 +312,7 @@ def run_command(
     *,
     input: Path,
     target: str | None = None,
+    threads: int | None = None,
     output: Output = None,
     json_: Json = False,
     debug: Debug = False,
@@ -322,6 +327,8 @@ def run_command(
         Images: an .npy file, or an .npz file with x_test.
     target
         Where to run it: numpy or lava; what it was compiled for if not given.
+    threads
+        Cores to use; all if not given. The results do not depend on it.
     output
         Write decisions, potentials and the spikes of every layer to this .npz file.
     json_
@@ -334,7 +341,11 @@ def run_command(
     chosen = target or network.options.target
     _check_output(output, deployment, input)
     x = read_images(input)
-    with ProgressDisplay(_Console(stderr=True)) as progress, network.deploy(chosen, progress) as deployed:
+    with (
+        use_threads(threads),
+        ProgressDisplay(_Console(stderr=True)) as progress,
+        network.deploy(chosen, progress) as deployed,
+    ):
         if output is None:
             result = Ran.of(deployed.run_in_parts(x, progress=progress))
         else:

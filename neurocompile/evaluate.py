@@ -11,6 +11,9 @@ from neurocompile.backend import Activity, Executable, Progress, Result, run_in_
 from neurocompile.ir import Array
 from neurocompile.significance import PairedLoss, share_at_most
 
+RATES = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Spikes for a step, on average over all images: the edges of the histogram of a layer's neurons."""
+
 _PART = 2_000
 """Images at a time."""
 
@@ -37,6 +40,8 @@ class Evaluation:
         The size of each layer of neurons.
     seconds
         The time that the simulation took.
+    by_reference
+        The processes that were simulated without regard to how many spikes there are.
     labelled
         Whether the classes are known; else what the original network decides counts as right.
     """
@@ -49,6 +54,7 @@ class Evaluation:
     activity: Mapping[str, Activity]
     neurons: Mapping[str, int]
     seconds: float
+    by_reference: tuple[str, ...] = ()
     labelled: bool = True
 
     @property
@@ -95,6 +101,12 @@ class Evaluation:
         """Synaptic operations for an image, those that the encoder's values cause among them."""
         return sum(a.synaptic_operations for a in self.activity.values()) / self.images
 
+    def neurons_by_rate(self, name: str) -> list[int]:
+        """Count the neurons of a layer by their rate: those that are silent, and those up to each of ``RATES``."""
+        rates = self.activity[name].by_neuron / (self.images * self.steps)
+        places = np.searchsorted(RATES, rates.ravel())
+        return [int(n) for n in np.bincount(places, minlength=len(RATES))]
+
 
 def evaluate(
     executable: Executable,
@@ -125,11 +137,13 @@ def evaluate(
     """
     decisions = np.empty((len(x), steps), np.int64)
     activity, seconds = [], 0.0
+    by_reference: tuple[str, ...] = ()
     # What the outputs have accumulated is only needed until it is decided on.
     for start, result in run_in_parts(executable, x, _PART, steps=steps, progress=progress):
         decisions[start : start + _PART] = result.decisions
         activity.append(result.activity)
         seconds += result.seconds
+        by_reference = result.by_reference
     last = decisions[:, -1]
     return Evaluation(
         images=len(x),
@@ -140,6 +154,7 @@ def evaluate(
         activity=total_activity(activity),
         neurons=neurons,
         seconds=seconds,
+        by_reference=by_reference,
     )
 
 

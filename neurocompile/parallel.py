@@ -6,16 +6,44 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from threadpoolctl import threadpool_limits
+
+from neurocompile.errors import DataError
 
 _Part = TypeVar("_Part")
 _Result = TypeVar("_Result")
 
 
+_chosen: ContextVar[int | None] = ContextVar("threads", default=None)
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Use so many cores, or all where it is None; results do not depend on it.
+
+    Raises
+    ------
+    DataError
+        If it is less than 1.
+    """
+    if count is not None and count < 1:
+        raise DataError(f"threads={count} is less than 1", remedy="choose 1 or more")
+    before = _chosen.set(count)
+    try:
+        yield
+    finally:
+        _chosen.reset(before)
+
+
 def cores() -> int:
-    """Count the cores that this process may use."""
+    """Count the cores that this process may use: as many as ``threads`` says, else all."""
+    chosen = _chosen.get()
+    if chosen is not None:
+        return chosen
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows can't tell which these are

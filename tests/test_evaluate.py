@@ -37,7 +37,11 @@ class Prepared:
         pass
 
 
-ACTIVITY = {"image": Activity(500, 4000), "first": Activity(300, 900), "second": Activity(100, 0)}
+ACTIVITY = {
+    "image": Activity(500, 4000, np.array([500, 0])),
+    "first": Activity(300, 900, np.array([100, 200, 0])),
+    "second": Activity(100, 0, np.array([100])),
+}
 NEURONS = {"first": 8, "second": 2}
 
 

@@ -1,8 +1,7 @@
-"""Runs a graph of processes by its reference semantics, in chunks of images, on all cores."""
+"""Runs a graph of processes by events, in chunks of images, on all cores."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -14,13 +13,13 @@ from threadpoolctl import threadpool_limits
 
 from neurocompile.backend import Progress, Result, measure_activity, silent
 from neurocompile.errors import BackendError, Issue
-from neurocompile.ir import Array, Graph, run
+from neurocompile.ir import Array, Graph
 from neurocompile.ir.paths import Source
-from neurocompile.ir.processes import Encoder, Neurons
 from neurocompile.parallel import cores
+from neurocompile_numpy.events.engine import Engine
 
-_STREAM_BYTES = 128 << 20
-"""Memory of the largest streams of all chunks at once: a chunk has as many images as fit, at least one."""
+_CHUNK_BYTES = 32 << 20
+"""Of a thread: a chunk has as many images as fit, at least one."""
 
 _MOST_IMAGES = 64
 """Of a chunk, so that progress is seen and cores share the work."""
@@ -36,8 +35,12 @@ class NumpyBackend:
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102, ARG002
         return ()
 
-    def compile(self, graph: Graph, progress: Progress = silent) -> NumpyExecutable:  # noqa: D102, ARG002
-        return NumpyExecutable(graph)
+    def compile(self, graph: Graph, progress: Progress = silent) -> NumpyExecutable:  # noqa: D102
+        progress("preparing the simulator", 0, 1)
+        executable = NumpyExecutable(graph)
+        executable.warm_up()
+        progress("preparing the simulator", 1, 1)
+        return executable
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ class NumpyExecutable:
     def __init__(self, graph: Graph, threads: int | None = None) -> None:
         self._graph = graph
         self._threads = threads or cores()
-        (self._entry,) = graph.inputs
+        self._engine = Engine(graph)
         (self._decoder,) = graph.outputs
         self._sources = [node.name for node in graph.nodes if isinstance(node.op, Source)]
 
@@ -88,7 +91,12 @@ class NumpyExecutable:
                     spikes[name] = np.empty((len(x), *stream.shape[1:]), stream.dtype)
                 spikes[name][images] = stream
         activity = measure_activity(self._graph, events)
-        return Result(potentials, activity, spikes, time.perf_counter() - began)
+        return Result(potentials, activity, spikes, time.perf_counter() - began, self._engine.by_reference)
+
+    def warm_up(self) -> None:
+        """Run every kernel once: on a new machine they are compiled, else they are read from Numba's cache."""
+        (entry,) = self._graph.inputs
+        self.run(np.zeros((1, *self._graph.types[entry.name].shape)), steps=1)
 
     def close(self) -> None:  # noqa: D102
         pass
@@ -122,23 +130,13 @@ class NumpyExecutable:
                 pool.shutdown(cancel_futures=True)
 
     def _chunk_size(self, steps: int) -> int:
-        largest = max(sum(map(self._bytes, (node.name, *node.inputs))) for node in self._graph.nodes)
-        return max(1, min(_MOST_IMAGES, _STREAM_BYTES // (largest * steps * self._threads)))
-
-    def _bytes(self, name: str) -> int:
-        """Bound what a node gives out for one image and step."""
-        output = self._graph.types[name]
-        sent = isinstance(self._graph[name].op, Neurons)
-        return math.prod(output.shape) * (1 if sent else 4 if output.integer else 8)
+        return max(1, min(_MOST_IMAGES, _CHUNK_BYTES // self._engine.bytes_of_image(steps)))
 
     def _run_chunk(self, x: Array, start: int, first: int, steps: int, probes: Sequence[str]) -> _Chunk:
-        encoder = self._entry.op
-        assert isinstance(encoder, Encoder)
-        stream = encoder.encode(x, steps, first)
-        values = run(self._graph, {self._entry.name: stream}, keep=[self._decoder, *self._sources, *probes])
+        streams = self._engine.run(x, steps, first, [self._decoder, *self._sources, *probes])
         return _Chunk(
             start,
-            np.moveaxis(values[self._decoder], 0, 1),
-            {name: np.count_nonzero(values[name], axis=(0, 1)) for name in self._sources},
-            {name: np.moveaxis(values[name], 0, 1) for name in probes},
+            np.moveaxis(streams[self._decoder].dense, 0, 1),
+            {name: streams[name].count() for name in self._sources},
+            {name: np.moveaxis(streams[name].dense, 0, 1) for name in probes},
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
+from neurocompile.evaluate import RATES
 from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Ran
 from neurocompile.search import Search
@@ -37,15 +38,18 @@ def compiled(found: Compiled) -> dict[str, Any]:
             "images": evaluation.images,
             "steps": evaluation.steps,
             "seconds": evaluation.seconds,
+            "by_reference": list(evaluation.by_reference),
             "neurons": sum(evaluation.neurons.values()),
             "spikes_per_neuron": evaluation.spikes_per_neuron,
             "synaptic_operations": evaluation.synaptic_operations,
+            "rates": list(RATES),
             "layers": [
                 {
                     "name": name,
                     "neurons": evaluation.neurons.get(name),
                     "events": activity.events / evaluation.images,
                     "synaptic_operations": activity.synaptic_operations / evaluation.images,
+                    "neurons_by_rate": evaluation.neurons_by_rate(name),
                 }
                 for name, activity in evaluation.activity.items()
             ],

@@ -9,11 +9,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 
 class ProgressDisplay:
@@ -32,6 +35,7 @@ class ProgressDisplay:
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
+            _Rate(),
             TimeRemainingColumn(),
             console=console,
             transient=True,
@@ -57,3 +61,10 @@ class ProgressDisplay:
                 self._bars.remove_task(task)
             self._tasks = {doing: self._bars.add_task(doing, total=None)}
         self._bars.update(self._tasks[doing], completed=done, total=total or None)
+
+
+class _Rate(ProgressColumn):
+    """How many are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s")

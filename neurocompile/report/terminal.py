@@ -103,7 +103,7 @@ def print_checked(console: Console, model: str, check: Check) -> None:
     )
     console.print(
         f"estimate for {check.images:,} images over {_count(check.steps, 'step')} in the NumPy simulator: "
-        f"{_duration(check.seconds)}, {check.memory_bytes / 1e6:,.0f} MB",
+        f"at most {_duration(check.seconds)}, {check.memory_bytes / 1e6:,.0f} MB",
         highlight=False,
         soft_wrap=True,
     )

@@ -86,7 +86,8 @@ def test_a_deployment_for_lava_runs_on_numpy_too(cli: Callable[..., Any]) -> Non
 def test_the_terminals_report(cli: Callable[..., Any]) -> None:
     outcome = cli("small.onnx", "--samples", "3", "--budget", "20")
     assert outcome.status == 0
-    assert outcome.err == "compiling ...\nsimulating ...\nfinding where the loss comes from ...\n"
+    doing = ("compiling", "preparing the simulator", "simulating", "finding where the loss comes from")
+    assert outcome.err == "".join(f"{each} ...\n" for each in doing)
     reason = "digit code, 8 digits: ternary spikes, as exact as messages of 8 bits, and numpy runs its neurons"
     assert reason in " ".join(outcome.out.split())
     assert "40 test images" in outcome.out
@@ -98,7 +99,7 @@ def test_the_terminals_report(cli: Callable[..., Any]) -> None:
 def test_a_run_on_the_terminal(cli: Callable[..., Any]) -> None:
     assert cli("small.onnx", "--budget", "0", "-o", "small.nc").status == 0
     outcome = cli("run", "small.nc", "--input", "images.npy", "-o", "spikes.npz")
-    assert (outcome.status, outcome.err) == (0, "simulating ...\n")
+    assert (outcome.status, outcome.err) == (0, "preparing the simulator ...\nsimulating ...\n")
     assert "5 images on numpy, 8 steps" in outcome.out
     with np.load("spikes.npz") as stored:
         assert f"decisions: {' '.join(map(str, stored['decisions']))}\n" in outcome.out

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from neurocompile_numpy import backend
 from neurocompile_numpy.backend import NumpyBackend, NumpyExecutable
+from neurocompile_numpy.events.engine import Engine
 from strategies import FINE_CODES, RATE, chain, images, layer_graphs, lowered
 
 from neurocompile.backend import Activity
@@ -30,7 +33,7 @@ LAYERS = chain(
 )
 X = images(LAYERS, 9)
 REAL = RoundWeights()(lowered(LAYERS, X))
-POISSON = Lower(Encoder((), "poisson"), RATE)(LAYERS)
+POISSON = RoundWeights()(Lower(Encoder((), "poisson"), RATE)(LAYERS))
 OTHER_CODES = {name: code for name, code in FINE_CODES.items() if name != "rate"}
 GRAPHS = {
     "real": REAL,
@@ -105,7 +108,7 @@ def test_counts_synaptic_operations() -> None:
 
 def test_source_that_nothing_reads_drives_no_synapses() -> None:
     graph = lowered(chain((2,), ReLU()), np.ones((1, 2)))
-    assert NumpyExecutable(graph).run(np.zeros((1, 2)), steps=3).activity["relu1"] == Activity(0, 0)
+    assert NumpyExecutable(graph).run(np.zeros((1, 2)), steps=3).activity["relu1"] == Activity(0, 0, np.zeros(2))
 
 
 @pytest.mark.parametrize("name", ["x", "conv1", "maxpool3", "decoder"])
@@ -129,7 +132,7 @@ def test_tells_its_progress() -> None:
 
 def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little is allowed, at least one image runs at a time."""
-    monkeypatch.setattr(backend, "_STREAM_BYTES", 1)
+    monkeypatch.setattr(backend, "_CHUNK_BYTES", 1)
     told: list[int] = []
     NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda _, done, __: told.append(done))
     assert told == list(range(1, 10))
@@ -139,12 +142,12 @@ def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_currents_that_meet_are_in_memory_together(
     monkeypatch: pytest.MonkeyPatch, branches: int, at_once: int
 ) -> None:
-    """With their sum, ``branches + 1`` streams of 4 reals and 3 steps."""
-    monkeypatch.setattr(backend, "_STREAM_BYTES", 10 * 3 * 4 * 8 * 3)
+    """With their sum, ``branches + 1`` streams of 16 reals and 3 steps."""
+    monkeypatch.setattr(backend, "_CHUNK_BYTES", 10 * 3 * 16 * 8 * 3)
     names = [f"branch{i}" for i in range(branches)]
     graph = Graph(
         (
-            Node("x", Encoder((4,))),
+            Node("x", Encoder((16,))),
             *(Node(name, ScaleSynapses(np.ones(1)), ("x",)) for name in names),
             Node("sum", CurrentSum(), tuple(names)),
             Node("decoder", Decoder(np.zeros(1)), ("sum",)),
@@ -152,7 +155,7 @@ def test_currents_that_meet_are_in_memory_together(
         ("decoder",),
     )
     told: list[int] = []
-    NumpyExecutable(graph, 1).run(np.ones((20, 4)), steps=3, progress=lambda _, done, __: told.append(done))
+    NumpyExecutable(graph, 1).run(np.ones((20, 16)), steps=3, progress=lambda _, done, __: told.append(done))
     assert told == list(range(at_once, 21, at_once))
 
 
@@ -177,3 +180,34 @@ def test_takes_every_graph_of_processes(graph: Graph) -> None:
     executable = NumpyBackend().compile(processes)
     assert executable.run(x, steps=3).potentials.shape[:2] == (len(x), 3)
     executable.close()
+
+
+@pytest.mark.parametrize("steps", [16, 512])
+def test_memory_is_that_of_a_chunk_whatever_the_images_and_steps(steps: int) -> None:
+    """Of room that is reserved; what is not listed in it is never touched."""
+    layers = chain(
+        (1, 24, 24),
+        Conv(RNG.normal(size=(16, 1, 3, 3)), np.zeros(16), padding=(1,) * 4),
+        ReLU(),
+        Conv(RNG.normal(size=(16, 16, 3, 3)), np.zeros(16), padding=(1,) * 4),
+        ReLU(),
+        Reshape((16 * 24 * 24,)),
+        Linear(RNG.normal(size=(2, 16 * 24 * 24)) / 64, np.zeros(2)),
+    )
+    x = images(layers, 40)
+    graph = Quantize()(lowered(layers, x[:4]))
+    executable = NumpyExecutable(graph, 1)
+    executable.run(x[:1], steps=2)
+    tracemalloc.start()
+    try:
+        executable.run(x, steps=steps)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2 * max(backend._CHUNK_BYTES, Engine(graph).bytes_of_image(steps))
+
+
+def test_tells_which_layers_run_by_the_reference() -> None:
+    assert NumpyExecutable(GRAPHS["integer"]).run(X, steps=2).by_reference == ()
+    graded = NumpyExecutable(GRAPHS["graded, integer"]).run(X, steps=1).by_reference
+    assert graded == ("relu2", "maxpool3", "conv4", "relu5", "linear8")

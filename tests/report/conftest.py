@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import small_network
 
 import neurocompile as nc
-from neurocompile.backend import Activity, Result
+from neurocompile.backend import Result
 from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison
 
@@ -52,6 +53,6 @@ def spoiled(report: Report) -> Comparison:
     spikes = {name: stream.copy() for name, stream in report.result.spikes.items()}
     fired = np.argwhere(spikes["rectified"])[:3]
     spikes["rectified"][tuple(fired.T)] = False
-    activity = {name: Activity(a.events - 3, a.synaptic_operations) for name, a in report.result.activity.items()}
+    activity = {name: replace(a, events=a.events - 3) for name, a in report.result.activity.items()}
     result = Result(report.result.potentials, activity, spikes, 0.5)
     return Comparison.of("lava", [result], [report.result])

@@ -40,6 +40,15 @@ def test_on_a_terminal_a_bar_shows_how_far_it_is() -> None:
         assert "fetching [it]" in shown(console)
 
 
+def test_a_bar_tells_the_rate() -> None:
+    console = on_a_terminal()
+    with ProgressDisplay(console) as progress:
+        for done in (0, 10, 64):
+            progress("simulating", done, 64)
+        progress._bars.refresh()
+        assert "/s" in shown(console)
+
+
 def test_the_bar_is_of_the_thing_that_is_done_now() -> None:
     console = on_a_terminal()
     with ProgressDisplay(console) as progress:

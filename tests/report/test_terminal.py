@@ -232,7 +232,7 @@ def test_a_run(console: Console, report: Any) -> None:
 
 
 def test_a_run_of_one_image(console: Console) -> None:
-    one = Ran(np.array([3]), {"/[x]/act": Activity(3, 0)}, ("/[x]/act",), 0.25, "0")
+    one = Ran(np.array([3]), {"/[x]/act": Activity(3, 0, np.array([3]))}, ("/[x]/act",), 0.25, "0")
     terminal.print_ran(console, "numpy", 1, one)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()

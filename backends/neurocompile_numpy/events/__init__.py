@@ -1,0 +1,1 @@
+"""The event-driven engine: only what spikes costs time."""

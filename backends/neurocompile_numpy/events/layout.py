@@ -1,0 +1,29 @@
+"""The layout of events: places one after another, each with all of its channels, filled up to whole vectors."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from neurocompile.ir import Array
+from neurocompile_numpy.events.vectors import LANES
+
+
+def places_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Give the channels and the places of an image's shape."""
+    return (shape[0] if shape else 1), math.prod(shape[1:])
+
+
+def whole_vectors(channels: int) -> int:
+    """Fill up to whole vectors, and many channels to whole blocks of them."""
+    size = LANES if channels <= LANES else 2 * LANES if channels <= 2 * LANES else 4 * LANES
+    return channels + -channels % size
+
+
+def by_place(values: Array, shape: tuple[int, ...], fill: float = 0) -> Array:
+    """Lay out what broadcasts against one image ``(places, channels)``, with something to fill vectors."""
+    channels, places = places_of(shape)
+    whole = np.full((places, whole_vectors(channels)), fill, values.dtype)
+    whole[:, :channels] = np.broadcast_to(values, shape).reshape(channels, places).T
+    return whole

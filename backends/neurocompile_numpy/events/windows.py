@@ -1,0 +1,84 @@
+"""Pools: sums and maxima of windows, all channels of a place at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import int32, njit
+
+from neurocompile.ir import Array
+from neurocompile.ir.kernels import Window
+
+_LEAST = np.iinfo(np.int32).min
+
+
+def taps(window: Window, space: tuple[int, ...]) -> Array:
+    """List for each position of a window the places that it holds, -1 for padding: ``(positions, places)``."""
+    numbers = np.arange(1, np.prod(space, dtype=int) + 1).reshape(1, *space)
+    found = window.taps(window.pad(numbers), window.positions(space))[0]
+    listed: Array = found.reshape(window.places, -1).T - 1
+    return listed
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The places that the windows of a pool hold: of window ``p`` those at ``position[tap[p]:tap[p + 1]]``."""
+
+    tap: Array
+    position: Array
+
+    @classmethod
+    def of(cls, held: Array) -> Windows:
+        """Take what ``taps`` lists."""
+        return cls(np.concatenate([[0], (held >= 0).sum(axis=1).cumsum()]), held[held >= 0])
+
+    def sums(self, values: Array) -> Array:
+        """Add up values ``(images, frames, places, channels)``."""
+        images, frames, places, channels = values.shape
+        sums = np.empty((images * frames, len(self.tap) - 1, channels), np.int32)
+        _sum(values.reshape(-1, places, channels), self.tap, self.position, sums)
+        return sums.reshape(images, frames, *sums.shape[1:])
+
+    def maxima(self, spikes: Array, radix: int) -> Array:
+        """Run the max pool that ``SpikeMaxPool`` defines, on spikes ``(images, steps, places, channels)``."""
+        images, steps, _, channels = spikes.shape
+        pooled = np.empty((images, steps, len(self.tap) - 1, channels), np.int8)
+        _pool(spikes, self.tap, self.position, int(np.diff(self.tap).max()), radix, pooled)
+        return pooled
+
+
+@njit(nogil=True, cache=True)
+def _sum(values: Array, tap: Array, position: Array, sums: Array) -> None:
+    frames, windows, channels = sums.shape
+    for f in range(frames):
+        for p in range(windows):
+            total = sums[f, p]
+            total[:] = 0
+            for k in range(tap[p], tap[p + 1]):
+                value = values[f, position[k]]
+                for c in range(channels):
+                    total[c] += value[c]
+
+
+@njit(nogil=True, cache=True)
+def _pool(spikes: Array, tap: Array, position: Array, most: int, radix: int, pooled: Array) -> None:
+    images, steps, windows, channels = pooled.shape
+    base = int32(radix)
+    before, leading = np.empty(channels, np.int32), np.empty(channels, np.int32)
+    totals = np.empty((most, channels), np.int32)
+    for image in range(images):
+        for p in range(windows):
+            totals[:] = 0
+            before[:] = 0
+            for t in range(steps):
+                leading[:] = _LEAST
+                for k in range(tap[p + 1] - tap[p]):
+                    total, spike = totals[k], spikes[image, t, position[tap[p] + k]]
+                    for c in range(channels):
+                        total[c] = int32(int32(base * total[c]) + spike[c])
+                        leading[c] = max(leading[c], total[c])
+                sent = pooled[image, t, p]
+                for c in range(channels):
+                    sent[c] = leading[c] - int32(base * before[c])
+                    before[c] = leading[c]
