@@ -22,8 +22,17 @@ def whole_vectors(channels: int) -> int:
 
 
 def by_place(values: Array, shape: tuple[int, ...], fill: float = 0) -> Array:
-    """Lay out what broadcasts against one image ``(places, channels)``, with something to fill vectors."""
+    """Lay out what broadcasts against one image, with something to fill vectors.
+
+    Returns
+    -------
+    Array
+        ``(places, channels)``, or ``(1, channels)`` where all places are alike.
+    """
     channels, places = places_of(shape)
+    aligned = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
+    if math.prod(aligned.shape[1:]) == 1:
+        shape, places = (channels, *aligned.shape[1:])[: len(shape)], 1
     whole = np.full((places, whole_vectors(channels)), fill, values.dtype)
-    whole[:, :channels] = np.broadcast_to(values, shape).reshape(channels, places).T
+    whole[:, :channels] = np.broadcast_to(aligned, shape).reshape(channels, places).T
     return whole

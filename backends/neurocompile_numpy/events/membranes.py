@@ -13,16 +13,13 @@ from neurocompile.ir import Array
 from neurocompile_numpy.events import vectors
 from neurocompile_numpy.events.vectors import LANES
 
-_BLOCK = 1024
-"""Neurons whose membranes stay in the cache over all steps."""
-
 _plain_step = vectors.neuron_stepper(subtract=True, signed=False)
 _signed_step = vectors.neuron_stepper(subtract=True, signed=True)
 _step_to_zero = vectors.neuron_stepper(subtract=False, signed=False)
 
 
 @njit(nogil=True, cache=True)
-def integrate(currents: Array, frame: Array, bias: Array, v: Array) -> None:
+def integrate(currents: Array, frame: Array, bias: Array, v: Array, block: int) -> None:
     """Integrate in silence.
 
     Parameters
@@ -30,17 +27,19 @@ def integrate(currents: Array, frame: Array, bias: Array, v: Array) -> None:
     currents, frame
         ``(images, frames, neurons)``, and for each step which frame it gets, -1 for none.
     bias
-        ``(neurons,)``.
+        ``(neurons,)``, or ``(block,)`` where all blocks are alike.
     v
         The membranes ``(images, neurons)``, before the first step and after the last.
+    block
+        Neurons whose membranes stay in the cache over all steps.
     """
-    silence = np.zeros(_BLOCK, currents.dtype)
+    neurons, silence = v.shape[1], np.zeros(block, currents.dtype)
     for image in range(len(v)):
-        for low in range(0, len(bias), _BLOCK):
-            high = min(low + _BLOCK, len(bias))
+        for low in range(0, neurons, block):
+            high, own = min(low + block, neurons), low if len(bias) == neurons else 0
             for f in frame:
                 received = currents[image, f, low:high] if f >= 0 else silence
-                _integrate(v[image, low:high], received, bias[low:high])
+                _integrate(v[image, low:high], received, bias[own : own + high - low])
 
 
 @njit(nogil=True, cache=True)
@@ -52,6 +51,7 @@ def fire(
     v: Array,
     sent: Array,
     spikes: Array,
+    block: int,
     subtract: bool,
     signed: bool,
 ) -> None:
@@ -59,10 +59,10 @@ def fire(
 
     Parameters
     ----------
-    currents, frame, bias, v
+    currents, frame, bias, v, block
         As of ``integrate``.
     threshold
-        ``(neurons,)``.
+        As ``bias``.
     sent
         How many spikes were sent and not taken back, as ``v``.
     spikes
@@ -71,12 +71,12 @@ def fire(
         As of ``IntegrateAndFire``.
     """
     images, steps, neurons = spikes.shape
-    silence = np.zeros(_BLOCK, currents.dtype)
+    silence = np.zeros(block, currents.dtype)
     for image in range(images):
-        for low in range(0, neurons, _BLOCK):
-            high = min(low + _BLOCK, neurons)
+        for low in range(0, neurons, block):
+            high, own = min(low + block, neurons), low if len(bias) == neurons else 0
             to, count = v[image, low:].ctypes.data, sent[image, low:].ctypes.data
-            added, limit = bias[low:].ctypes.data, threshold[low:].ctypes.data
+            added, limit = bias[own:].ctypes.data, threshold[own:].ctypes.data
             for t in range(steps):
                 f = frame[t]
                 received = currents[image, f, low:high] if f >= 0 else silence
@@ -94,13 +94,13 @@ def fire(
 
 @njit(nogil=True, cache=True)
 def digits(
-    currents: Array, frame: Array, bias: Array, half: Array, early: Array, spikes: Array, ahead: int
+    currents: Array, frame: Array, bias: Array, half: Array, early: Array, spikes: Array, block: int, ahead: int
 ) -> None:
     """Run digit neurons.
 
     Parameters
     ----------
-    currents, frame, bias
+    currents, frame, bias, block
         As of ``integrate``.
     half, early
         Half of what a digit is worth, and the membrane above which one is sent that is not the last; as ``bias``.
@@ -110,12 +110,13 @@ def digits(
         As of ``DigitNeurons``.
     """
     images, steps, neurons = spikes.shape
-    silence, none = np.zeros(_BLOCK, currents.dtype), np.zeros(_BLOCK, bias.dtype)
+    silence, none = np.zeros(block, currents.dtype), np.zeros(block, bias.dtype)
     for image in range(images):
-        for low in range(0, neurons, _BLOCK):
-            high = min(low + _BLOCK, neurons)
-            v, worth = bias[low:high].copy(), half[low:high]
-            not_last, last = -early[low:high], -worth
+        for low in range(0, neurons, block):
+            high, own = min(low + block, neurons), low if len(bias) == neurons else 0
+            before = slice(own, own + high - low)
+            v, worth, first = bias[before].copy(), half[before], early[before]
+            not_last, last = -first, -worth
             total = np.zeros(high - low, np.int32)
             for k in range(-ahead, steps):
                 for n in range(len(v)):
@@ -125,7 +126,7 @@ def digits(
                 if k < 0:
                     continue
                 fired, is_last = spikes[image, k, low:high], k == steps - 1
-                limit, lowest = (worth, last) if is_last else (early[low:high], not_last)
+                limit, lowest = (worth, last) if is_last else (first, not_last)
                 for n in range(len(v)):
                     fired[n] = v[n] > limit[n]
                 for n in range(len(v)):

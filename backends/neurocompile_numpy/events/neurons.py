@@ -14,6 +14,10 @@ BLOCK_BYTES = 4 << 20
 """Of the currents that are in memory at once: they have to stay in the cache until they are integrated."""
 
 
+_BLOCK = 1024
+"""Neurons, some, whose membranes stay in the cache over all steps."""
+
+
 class NeuronKernels:
     """Neurons that run by kernels.
 
@@ -27,19 +31,23 @@ class NeuronKernels:
 
     def __init__(self, op: IntegrateAndFire | DigitNeurons, shape: tuple[int, ...]) -> None:
         self._op, self._shape = op, shape
-        self._bias = self._laid_out(op.bias, 0)
+        channels, places = places_of(shape)
+        filled = whole_vectors(channels)
+        self._neurons, self._block = places * filled, max(1, _BLOCK // filled) * filled
         threshold = op.v_threshold
         if isinstance(op, DigitNeurons):
             half = threshold * 2 ** (op.ahead - 1)
             early = half * 4 // 3 if threshold.dtype.kind == "i" else half * 4 / 3
-            self._limits = self._laid_out(half, 1), self._laid_out(early, 1)
+            parameters = (op.bias, 0), (half, 1), (early, 1)
         else:
-            self._threshold, self._start = self._laid_out(threshold, 1), self._laid_out(op.v_init, 0)
-
-    def _laid_out(self, values: Array, fill: float) -> Array:
+            parameters = (op.bias, 0), (threshold, 1), (op.v_init, 0)
         # As many to a vector as fit.
-        narrow = values.astype(np.int32) if values.dtype.kind == "i" else values
-        return by_place(narrow, self._shape, fill).ravel()
+        narrow = ((v.astype(np.int32) if v.dtype.kind == "i" else v, fill) for v, fill in parameters)
+        laid_out = [by_place(values, shape, fill) for values, fill in narrow]
+        if all(len(values) == 1 for values in laid_out):
+            self._parameters = [np.tile(values[0], self._block // filled) for values in laid_out]
+        else:
+            self._parameters = [np.broadcast_to(values, (places, filled)).ravel() for values in laid_out]
 
     def run(self, currents: Stream) -> Stream:
         """Give the spikes that currents lead to."""
@@ -47,31 +55,32 @@ class NeuronKernels:
         spikes = np.empty((currents.images, currents.steps, places, whole_vectors(channels)), np.int8)
         flat = spikes.reshape(currents.images, currents.steps, -1)
         if isinstance(self._op, DigitNeurons):
-            received, frame = self._block(currents, 0, currents.steps)
-            digits(received, frame, self._bias, *self._limits, flat, self._op.ahead)
+            received = _part(currents, 0, currents.steps)
+            digits(*received, *self._parameters, flat, self._block, self._op.ahead)
         else:
             self._fire(self._op, currents, flat)
         return PlacesStream(self._shape, np.arange(currents.steps), spikes.view(self._op.sends))
 
     def _fire(self, op: IntegrateAndFire, currents: Stream, spikes: Array) -> None:
-        images, steps, _ = spikes.shape
-        v = np.tile(self._start, (images, 1))
+        images, steps, neurons = spikes.shape
+        bias, threshold, start = self._parameters
+        v = np.tile(start, (images, -(-neurons // len(start))))[:, :neurons]
         sent = np.zeros(v.shape, np.int32)
         size = max(1, BLOCK_BYTES // v.nbytes)
-        blocks = [(low, min(low + size, steps)) for low in range(0, steps, size)]
+        parts = [(low, min(low + size, steps)) for low in range(0, steps, size)]
         if op.wait:
-            for low, high in blocks:
-                integrate(*self._block(currents, low, high), self._bias, v)
-        for low, high in blocks:
+            for low, high in parts:
+                integrate(*_part(currents, low, high), bias, v, self._block)
+        for low, high in parts:
             if op.wait:
-                received, frame, bias = v[:, None], np.full(high - low, -1), np.zeros_like(self._bias)
+                received, frame, bias = v[:, None], np.full(high - low, -1), np.zeros_like(bias)
             else:
-                (received, frame), bias = self._block(currents, low, high), self._bias
-            how = op.reset == "subtract", op.signed
-            fire(received, frame, bias, self._threshold, v, sent, spikes[:, low:high], *how)
+                received, frame = _part(currents, low, high)
+            how = self._block, op.reset == "subtract", op.signed
+            fire(received, frame, bias, threshold, v, sent, spikes[:, low:high], *how)
 
-    @staticmethod
-    def _block(currents: Stream, low: int, high: int) -> tuple[Array, Array]:
-        values, frame = currents.block(low, high)
-        assert values.strides[-1] == values.itemsize, "kernels take addresses"
-        return values.reshape(*values.shape[:2], -1), frame
+
+def _part(currents: Stream, low: int, high: int) -> tuple[Array, Array]:
+    values, frame = currents.block(low, high)
+    assert values.strides[-1] == values.itemsize, "kernels take addresses"
+    return values.reshape(*values.shape[:2], -1), frame
