@@ -7,11 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from neurocompile_numpy.events.engine import Engine
-from strategies import balanced, images, layer_graphs
+from strategies import balanced, chain, images, layer_graphs
 
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.codes import Code, DigitCode, GradedCode, RateCode
+from neurocompile.ir.layers import AvgPool, Conv, Linear, ReLU, Reshape
 from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Encoder
 from neurocompile.passes.lower import Lower
@@ -41,6 +42,26 @@ def check(graph: Graph, x: Array, steps: int, first: int = 3) -> None:
         # What is added up on the way may be of a smaller type.
         assert found[name].dense.dtype == expected[name].dtype or not isinstance(graph[name].op, Source)
         np.testing.assert_array_equal(found[name].count(), np.count_nonzero(expected[name], axis=(0, 1)))
+
+
+def test_pools_of_pools_and_groups() -> None:
+    """Sums of more than one spike are no spikes."""
+    rng = np.random.default_rng(0)
+    layers = chain(
+        (4, 9, 9),
+        ReLU(),
+        AvgPool((2, 2)),
+        AvgPool((2, 2), (2, 2)),
+        Conv(rng.normal(size=(8, 2, 3, 3)), np.zeros(8), padding=(1,) * 4, groups=2),
+        ReLU(),
+        AvgPool((2, 2)),
+        Reshape((72,)),
+        Linear(rng.normal(size=(3, 72)), np.zeros(3)),
+    )
+    x = np.abs(images(layers, 3))
+    for code in CODES.values():
+        encoder = Encoder((), "once" if code.radix > 1 else "constant", 1.0, 255)
+        check(Quantize()(Lower(encoder, code)(balanced(layers, x, code.highest))), x, code.steps)
 
 
 @pytest.mark.parametrize("precision", ["float", "int8"])

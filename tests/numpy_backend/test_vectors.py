@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from neurocompile_numpy.events import drive, vectors
+from neurocompile_numpy.events import compiled, drive, vectors
 from neurocompile_numpy.events.lists import Events
 from neurocompile_numpy.events.vectors import LANES
 from numba import njit
@@ -195,3 +196,14 @@ def test_every_cpu_gives_the_same() -> None:
         )
         found.add(done.stdout)
     assert len(found) == 1
+
+
+def test_a_kernel_that_can_not_be_kept_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def njit_without_a_folder(*, nogil: bool, cache: bool = False) -> Callable[..., Any]:
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        decorated: Callable[..., Any] = njit(nogil=nogil)
+        return decorated
+
+    monkeypatch.setattr(compiled, "njit", njit_without_a_folder)
+    assert compiled.compiled(lambda x: x + 1)(2) == 3

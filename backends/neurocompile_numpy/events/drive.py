@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
 
 from neurocompile.ir import Array
+from neurocompile_numpy.events.compiled import compiled
 from neurocompile_numpy.events.vectors import LANES, append, row_adder
 
 BLOCK_OF_INTEGERS, BLOCK_OF_REALS = 4 * LANES, 2 * LANES
@@ -29,9 +29,10 @@ _ADD_TWO_INTEGERS, _ADD_ONE_INTEGER = row_adder(2, *_INTEGERS), row_adder(1, *_I
 ADD_REALS, _ADD_ONE_REAL = row_adder(2, *_REALS), row_adder(1, *_REALS)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def drive_integers(
     start: Array,
+    low: int,
     codes: Array,
     tap: Array,
     run: Array,
@@ -45,8 +46,8 @@ def drive_integers(
 
     Parameters
     ----------
-    start, codes
-        The events, as of ``Events``.
+    start, low, codes
+        The events, as of ``Events``, and the first step.
     tap, run, base
         A place ``p`` is reached by the runs from ``tap[p]`` to ``tap[p + 1]``, each from one place of the source
         to another, ``(runs, 2)``. A base makes their events' codes the numbers of rows.
@@ -59,12 +60,13 @@ def drive_integers(
     currents
         ``(images, steps, places, outputs)``, ``int32``: the result.
     """
-    sums, (blocks, _, size) = currents.reshape(-1, currents.shape[3]), rows.shape
+    (_, steps, _, outputs), (blocks, _, size) = currents.shape, rows.shape
+    sums = currents.reshape(-1, outputs)
     numbers, begin = np.empty(_LISTED + most + LANES, np.uint32), np.empty(_LISTED + 1, np.int64)
     weights, listed, total = rows.ctypes.data, numbers.ctypes.data, sums.ctypes.data
     first = 0
     while first < len(sums):
-        last = _list_some(start, codes, tap, run, base, first, len(sums), numbers, begin)
+        last = _list_some(start, low, steps, codes, tap, run, base, first, len(sums), numbers, begin)
         sums[first:last] = 0
         for block in range(blocks):
             row = weights + block * rows.strides[0]
@@ -83,9 +85,10 @@ def drive_integers(
         first = last
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def drive_reals(
     start: Array,
+    low: int,
     codes: Array,
     tap: Array,
     run: Array,
@@ -95,12 +98,13 @@ def drive_reals(
     currents: Array,
 ) -> None:
     """Do the same with rows and currents of ``float64``, whose sums are exact (``RoundWeights``)."""
-    sums, (blocks, _, size) = currents.reshape(-1, currents.shape[3]), rows.shape
+    (_, steps, _, outputs), (blocks, _, size) = currents.shape, rows.shape
+    sums = currents.reshape(-1, outputs)
     numbers, begin = np.empty(_LISTED + most + LANES, np.uint32), np.empty(_LISTED + 1, np.int64)
     weights, listed, total = rows.ctypes.data, numbers.ctypes.data, sums.ctypes.data
     first = 0
     while first < len(sums):
-        last = _list_some(start, codes, tap, run, base, first, len(sums), numbers, begin)
+        last = _list_some(start, low, steps, codes, tap, run, base, first, len(sums), numbers, begin)
         sums[first:last] = 0
         for block in range(blocks):
             row = weights + block * rows.strides[0]
@@ -116,9 +120,11 @@ def drive_reals(
         first = last
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_some(
     start: Array,
+    low: int,
+    steps: int,
     codes: Array,
     tap: Array,
     run: Array,
@@ -132,8 +138,8 @@ def _list_some(
 
     Parameters
     ----------
-    start, codes, tap, run, base
-        As of ``drive_integers``.
+    start, low, steps, codes, tap, run, base
+        As of ``drive_integers``, and how many steps.
     first, end
         The first place and step, counted through all steps and images, and how many there are.
     numbers, begin
@@ -144,28 +150,29 @@ def _list_some(
     int
         The place and step that comes next.
     """
-    steps, places = start.shape[1], len(tap) - 1
+    places = len(tap) - 1
     to, origin, listed = numbers.ctypes.data, codes.ctypes.data, 0
     begin[0] = 0
     for s in range(first, end):
         p, step = s % places, s // places
-        found = start[step // steps, step % steps]
+        found = start[step // steps, low + step % steps]
         for k in range(tap[p], tap[p + 1]):
-            low, high = found[run[k, 0]], found[run[k, 1]]
+            head, tail = found[run[k, 0]], found[run[k, 1]]
             # Most often there are some, and all of them fit into one vector.
-            append(to + _NUMBER * listed, origin + _NUMBER * low, base[k])
-            for i in range(low + LANES, high, LANES):
-                append(to + _NUMBER * (listed + i - low), origin + _NUMBER * i, base[k])
-            listed += high - low
+            append(to + _NUMBER * listed, origin + _NUMBER * head, base[k])
+            for i in range(head + LANES, tail, LANES):
+                append(to + _NUMBER * (listed + i - head), origin + _NUMBER * i, base[k])
+            listed += tail - head
         begin[s - first + 1] = listed
         if listed >= _LISTED or s - first + 1 == _LISTED:
             return s + 1
     return end
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def drive_groups(
     start: Array,
+    low: int,
     codes: Array,
     tap: Array,
     position: Array,
@@ -178,8 +185,8 @@ def drive_groups(
 
     Parameters
     ----------
-    start, codes
-        The events, as of ``Events``.
+    start, low, codes
+        The events, as of ``Events``, and the first step.
     tap, position, slab
         A place ``p`` of the source reaches the places ``position[tap[p]:tap[p + 1]]``, by these slabs of weights.
     weights
@@ -193,7 +200,7 @@ def drive_groups(
     half, outputs = weights.shape[1] // 2, weights.shape[2]
     for step in range(images * steps):
         image, t = step // steps, step % steps
-        sums, found = currents[image, t], start[image, t]
+        sums, found = currents[image, t], start[image, low + t]
         sums[:] = 0
         for p in range(len(tap) - 1):
             for i in range(found[p], found[p + 1]):
@@ -205,7 +212,7 @@ def drive_groups(
                         sums[position[k], first + o] += weight[o]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _shift(sums: Array, exponent: int) -> None:
     for s in range(len(sums)):
         total = sums[s]

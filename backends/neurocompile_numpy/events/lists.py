@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from neurocompile.ir import Array
+from neurocompile_numpy.events.compiled import compiled
 from neurocompile_numpy.events.vectors import LANES, append, count_ones, expand, masks
 
 _CODE = 4
@@ -76,7 +76,7 @@ class Events:
         return Events(start, codes, self.most * int(np.diff(tap).max()))
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list(spikes: Array, lanes_of: Array, start: Array, codes: Array) -> int:
     frames, places, channels = spikes.shape
     address, to = spikes.ctypes.data, codes.ctypes.data
@@ -96,7 +96,7 @@ def _list(spikes: Array, lanes_of: Array, start: Array, codes: Array) -> int:
     return most
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _list_ones(bits: int, base: int, lanes: int, to: int, listed: int) -> int:
     """List the bits that are set, without a branch: each half vector by a table, written over by what follows."""
     low, high = bits & (_HALF_MASKS - 1), bits >> _HALF
@@ -107,7 +107,7 @@ def _list_ones(bits: int, base: int, lanes: int, to: int, listed: int) -> int:
     return listed
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _pool(
     start: Array,
     codes: Array,
@@ -132,7 +132,7 @@ def _pool(
         pooled_start[t, len(tap) - 1] = listed
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def add_counts(spikes: Array, totals: Array) -> None:
     """Add the events of each neuron, of ``(frames, neurons)``, to what there is."""
     frames, neurons = spikes.shape

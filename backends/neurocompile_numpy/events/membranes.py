@@ -7,10 +7,11 @@ What they compute is defined by ``IntegrateAndFire.run`` and ``DigitNeurons.run`
 from __future__ import annotations
 
 import numpy as np
-from numba import int32, njit
+from numba import int32
 
 from neurocompile.ir import Array
 from neurocompile_numpy.events import vectors
+from neurocompile_numpy.events.compiled import compiled
 from neurocompile_numpy.events.vectors import LANES
 
 _plain_step = vectors.neuron_stepper(subtract=True, signed=False)
@@ -18,7 +19,7 @@ _signed_step = vectors.neuron_stepper(subtract=True, signed=True)
 _step_to_zero = vectors.neuron_stepper(subtract=False, signed=False)
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def integrate(currents: Array, frame: Array, bias: Array, v: Array, block: int) -> None:
     """Integrate in silence.
 
@@ -42,7 +43,7 @@ def integrate(currents: Array, frame: Array, bias: Array, v: Array, block: int) 
                 _integrate(v[image, low:high], received, bias[own : own + high - low])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def fire(
     currents: Array,
     frame: Array,
@@ -51,6 +52,7 @@ def fire(
     v: Array,
     sent: Array,
     spikes: Array,
+    first: int,
     block: int,
     subtract: bool,
     signed: bool,
@@ -65,22 +67,22 @@ def fire(
         As ``bias``.
     sent
         How many spikes were sent and not taken back, as ``v``.
-    spikes
-        ``(images, steps, neurons)``: the result.
+    spikes, first
+        ``(images, steps, neurons)``: the result, and the step that is the first.
     subtract, signed
         As of ``IntegrateAndFire``.
     """
-    images, steps, neurons = spikes.shape
+    images, _, neurons = spikes.shape
     silence = np.zeros(block, currents.dtype)
     for image in range(images):
         for low in range(0, neurons, block):
             high, own = min(low + block, neurons), low if len(bias) == neurons else 0
             to, count = v[image, low:].ctypes.data, sent[image, low:].ctypes.data
             added, limit = bias[own:].ctypes.data, threshold[own:].ctypes.data
-            for t in range(steps):
+            for t in range(len(frame)):
                 f = frame[t]
                 received = currents[image, f, low:high] if f >= 0 else silence
-                given, out = received.ctypes.data, spikes[image, t, low:].ctypes.data
+                given, out = received.ctypes.data, spikes[image, first + t, low:].ctypes.data
                 for n in range(0, high - low, LANES):
                     # Bytes of membranes, of counts and of spikes.
                     m, c = n * v.itemsize, n * sent.itemsize
@@ -92,7 +94,7 @@ def fire(
                         _step_to_zero(to + m, given + m, added + m, limit + m, count + c, out + n, bias[0])
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def digits(
     currents: Array, frame: Array, bias: Array, half: Array, early: Array, spikes: Array, block: int, ahead: int
 ) -> None:
@@ -137,7 +139,7 @@ def digits(
                     v[n] -= (worth[n] + worth[n]) * fired[n]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _integrate(v: Array, current: Array, bias: Array) -> None:
     """Add a current and a bias to membranes."""
     to, given, added = v.ctypes.data, current.ctypes.data, bias.ctypes.data

@@ -64,7 +64,7 @@ class NeuronKernels:
     def _fire(self, op: IntegrateAndFire, currents: Stream, spikes: Array) -> None:
         images, steps, neurons = spikes.shape
         bias, threshold, start = self._parameters
-        v = np.tile(start, (images, -(-neurons // len(start))))[:, :neurons]
+        v = np.ascontiguousarray(np.tile(start, (images, -(-neurons // len(start))))[:, :neurons])
         sent = np.zeros(v.shape, np.int32)
         size = max(1, BLOCK_BYTES // v.nbytes)
         parts = [(low, min(low + size, steps)) for low in range(0, steps, size)]
@@ -77,7 +77,7 @@ class NeuronKernels:
             else:
                 received, frame = _part(currents, low, high)
             how = self._block, op.reset == "subtract", op.signed
-            fire(received, frame, bias, threshold, v, sent, spikes[:, low:high], *how)
+            fire(received, frame, bias, threshold, v, sent, spikes, low, *how)
 
 
 def _part(currents: Stream, low: int, high: int) -> tuple[Array, Array]:

@@ -112,9 +112,11 @@ class RowRoute(Route):
 
     def currents(self, events: Events, low: int, high: int) -> Array:
         """As of ``Route``."""
-        start, (blocks, _, size) = events.start[:, low:high], self.rows.shape
-        way = start, events.codes, self.tap, self.run, self.base, self.rows, events.most * self.most
-        currents = np.empty((*start.shape[:2], len(self.tap) - 1, blocks * size), _type_of_sums(self.rows))
+        images, (blocks, _, size) = len(events.start), self.rows.shape
+        most = events.most * self.most
+        way = events.start, low, events.codes, self.tap, self.run, self.base, self.rows, most
+        shape = images, high - low, len(self.tap) - 1, blocks * size
+        currents = np.empty(shape, _type_of_sums(self.rows))
         if currents.dtype == np.int32:
             drive_integers(*way, self.exponent, currents)
         else:
@@ -164,9 +166,9 @@ class GroupRoute(Route):
 
     def currents(self, events: Events, low: int, high: int) -> Array:
         """As of ``Route``."""
-        start, (tap, position) = events.start[:, low:high], (self.windows.tap, self.windows.position)
-        currents = np.empty((*start.shape[:2], *self.shape), _type_of_sums(self.weights))
-        drive_groups(start, events.codes, tap, position, self.slab, self.weights, self.channels, currents)
+        way = events.start, low, events.codes, self.windows.tap, self.windows.position, self.slab
+        currents = np.empty((len(events.start), high - low, *self.shape), _type_of_sums(self.weights))
+        drive_groups(*way, self.weights, self.channels, currents)
         return fixed_point.shift(currents, self.exponent) if self.exponent else currents
 
 

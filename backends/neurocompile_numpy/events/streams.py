@@ -184,7 +184,8 @@ class PooledStream(Stream):
     @cached_property
     def places(self) -> Array:
         """As of ``Stream``."""
-        return self.windows.sums(self.source.places.view(np.int8))
+        values = self.source.places
+        return self.windows.sums(values.view(np.int8) if values.dtype == np.bool_ else values)
 
     @cached_property
     def frames(self) -> Array:

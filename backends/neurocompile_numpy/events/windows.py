@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import int32, njit
+from numba import int32
 
 from neurocompile.ir import Array
 from neurocompile.ir.kernels import Window
+from neurocompile_numpy.events.compiled import compiled
 
 _LEAST = np.iinfo(np.int32).min
 
@@ -48,7 +49,7 @@ class Windows:
         return pooled
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _sum(values: Array, tap: Array, position: Array, sums: Array) -> None:
     frames, windows, channels = sums.shape
     for f in range(frames):
@@ -61,7 +62,7 @@ def _sum(values: Array, tap: Array, position: Array, sums: Array) -> None:
                     total[c] += value[c]
 
 
-@njit(nogil=True, cache=True)
+@compiled
 def _pool(spikes: Array, tap: Array, position: Array, most: int, radix: int, pooled: Array) -> None:
     images, steps, windows, channels = pooled.shape
     base = int32(radix)
