@@ -204,7 +204,7 @@ def test_memory_is_that_of_a_chunk_whatever_the_images_and_steps(steps: int) -> 
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 2 * max(backend._CHUNK_BYTES, Engine(graph).bytes_of_image(steps))
+    assert peak < 2.5 * max(backend._CHUNK_BYTES, Engine(graph).bytes_of_image(steps))
 
 
 def test_tells_which_layers_run_by_the_reference() -> None:

@@ -55,7 +55,7 @@ class NeuronKernels:
         spikes = np.empty((currents.images, currents.steps, places, whole_vectors(channels)), np.int8)
         flat = spikes.reshape(currents.images, currents.steps, -1)
         if isinstance(self._op, DigitNeurons):
-            received = _part(currents, 0, currents.steps)
+            received = self._part(currents, 0, currents.steps)
             digits(*received, *self._parameters, flat, self._block, self._op.ahead)
         else:
             self._fire(self._op, currents, flat)
@@ -70,17 +70,17 @@ class NeuronKernels:
         parts = [(low, min(low + size, steps)) for low in range(0, steps, size)]
         if op.wait:
             for low, high in parts:
-                integrate(*_part(currents, low, high), bias, v, self._block)
+                integrate(*self._part(currents, low, high), bias, v, self._block)
         for low, high in parts:
             if op.wait:
                 received, frame, bias = v[:, None], np.full(high - low, -1), np.zeros_like(bias)
             else:
-                received, frame = _part(currents, low, high)
+                received, frame = self._part(currents, low, high)
             how = self._block, op.reset == "subtract", op.signed
             fire(received, frame, bias, threshold, v, sent, spikes, low, *how)
 
-
-def _part(currents: Stream, low: int, high: int) -> tuple[Array, Array]:
-    values, frame = currents.block(low, high)
-    assert values.strides[-1] == values.itemsize, "kernels take addresses"
-    return values.reshape(*values.shape[:2], -1), frame
+    def _part(self, currents: Stream, low: int, high: int) -> tuple[Array, Array]:
+        values, frame = currents.block(low, high)
+        # Kernels take addresses, and spikes may come without a weight between.
+        in_order = np.ascontiguousarray(values, self._parameters[0].dtype)
+        return in_order.reshape(*values.shape[:2], -1), frame
