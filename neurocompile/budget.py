@@ -80,14 +80,12 @@ class LayerLoss:
     @property
     def remedy(self) -> str:
         """What would make the layer's error smaller."""
-        curable = [
-            cause for cause in self.causes if cause in self.remedies and self._error_by(cause) >= _NEGLIGIBLE
-        ]
+        curable = [cause for cause in self.causes if cause in self.remedies]
+        curable = [cause for cause in curable if self._error_by(cause) >= _NEGLIGIBLE]
         return self.remedies[max(curable, key=self._error_by)] if curable else "leave it as it is"
 
     def _error_by(self, cause: Cause) -> float:
-        share = self.causes.get(cause)
-        return 0.0 if share is None else share.error
+        return self.causes[cause].error
 
 
 @dataclass(frozen=True)
