@@ -183,7 +183,7 @@ def compile_command(
     budget
         Test images on which it is measured where the loss comes from; 0 leaves that out.
     threads
-        Cores to use; all if not given. The results do not depend on it.
+        Cores for calibration and simulation; all if not given. The results do not depend on it.
     seed
         Of the Poisson encoder; 0 if not given.
     output
@@ -328,7 +328,7 @@ def run_command(
     target
         Where to run it: numpy or lava; what it was compiled for if not given.
     threads
-        Cores to use; all if not given. The results do not depend on it.
+        Cores for calibration and simulation; all if not given. The results do not depend on it.
     output
         Write decisions, potentials and the spikes of every layer to this .npz file.
     json_

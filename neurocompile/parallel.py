@@ -23,7 +23,7 @@ _chosen: ContextVar[int | None] = ContextVar("threads", default=None)
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Use so many cores, or all where it is None; results do not depend on it.
+    """Use so many cores for calibration and simulation, or all where it is None; results do not depend on it.
 
     Raises
     ------
@@ -34,7 +34,8 @@ def threads(count: int | None) -> Iterator[None]:
         raise DataError(f"threads={count} is less than 1", remedy="choose 1 or more")
     before = _chosen.set(count)
     try:
-        yield
+        with threadpool_limits(count, "blas"):
+            yield
     finally:
         _chosen.reset(before)
 

@@ -58,13 +58,11 @@ class NumpyExecutable:
     ----------
     graph
         Of processes.
-    threads
-        How many chunks run at once; all cores where it is None. The result does not depend on it.
     """
 
-    def __init__(self, graph: Graph, threads: int | None = None) -> None:
+    def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._threads = threads or cores()
+        self._threads = cores()
         self._engine = Engine(graph)
         (self._decoder,) = graph.outputs
         self._sources = [node.name for node in graph.nodes if isinstance(node.op, Source)]

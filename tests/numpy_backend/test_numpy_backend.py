@@ -15,6 +15,7 @@ from neurocompile.errors import BackendError, GraphError
 from neurocompile.ir import Array, Graph, Node, run
 from neurocompile.ir.layers import AvgPool, Conv, Linear, MaxPool, ReLU, Reshape
 from neurocompile.ir.processes import CurrentSum, Decoder, Encoder, ScaleSynapses
+from neurocompile.parallel import threads
 from neurocompile.passes.lower import Lower
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.round_weights import RoundWeights
@@ -54,6 +55,11 @@ def streams(graph: Graph, x: Array, steps: int) -> dict[str, Array]:
     return run(graph, {"x": stream}, keep=[node.name for node in graph.nodes])
 
 
+def on_threads(count: int, graph: Graph) -> NumpyExecutable:
+    with threads(count):
+        return NumpyExecutable(graph)
+
+
 @every_graph
 def test_follows_the_reference_semantics(graph: Graph) -> None:
     expected = streams(graph, X, STEPS)
@@ -65,13 +71,13 @@ def test_follows_the_reference_semantics(graph: Graph) -> None:
 
 @every_graph
 @pytest.mark.parametrize("images_of_a_chunk", [1, 2, 5])
-@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("count", [1, 3])
 def test_does_not_depend_on_chunks_and_threads(
-    monkeypatch: pytest.MonkeyPatch, graph: Graph, images_of_a_chunk: int, threads: int
+    monkeypatch: pytest.MonkeyPatch, graph: Graph, images_of_a_chunk: int, count: int
 ) -> None:
-    whole = NumpyExecutable(graph, 1).run(X, steps=STEPS, probes=NEURONS)
+    whole = on_threads(1, graph).run(X, steps=STEPS, probes=NEURONS)
     monkeypatch.setattr(backend, "_MOST_IMAGES", images_of_a_chunk)
-    parts = NumpyExecutable(graph, threads).run(X, steps=STEPS, probes=NEURONS)
+    parts = on_threads(count, graph).run(X, steps=STEPS, probes=NEURONS)
     np.testing.assert_array_equal(parts.potentials, whole.potentials)
     assert parts.activity == whole.activity
     for name in NEURONS:
@@ -126,7 +132,7 @@ def test_probe_of_no_process_is_refused() -> None:
 
 def test_tells_its_progress() -> None:
     told: list[tuple[str, int, int]] = []
-    NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda *progress: told.append(progress))
+    on_threads(1, REAL).run(X, steps=4, progress=lambda *progress: told.append(progress))
     assert told[-1] == ("simulating", 9, 9)
 
 
@@ -134,7 +140,7 @@ def test_chunks_bound_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """However little is allowed, at least one image runs at a time."""
     monkeypatch.setattr(backend, "_CHUNK_BYTES", 1)
     told: list[int] = []
-    NumpyExecutable(REAL, 1).run(X, steps=4, progress=lambda _, done, __: told.append(done))
+    on_threads(1, REAL).run(X, steps=4, progress=lambda _, done, __: told.append(done))
     assert told == list(range(1, 10))
 
 
@@ -155,7 +161,7 @@ def test_currents_that_meet_are_in_memory_together(
         ("decoder",),
     )
     told: list[int] = []
-    NumpyExecutable(graph, 1).run(np.ones((20, 16)), steps=3, progress=lambda _, done, __: told.append(done))
+    on_threads(1, graph).run(np.ones((20, 16)), steps=3, progress=lambda _, done, __: told.append(done))
     assert told == list(range(at_once, 21, at_once))
 
 
@@ -165,7 +171,7 @@ def test_interruption_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(backend, "_MOST_IMAGES", 1)
     with pytest.raises(KeyboardInterrupt):
-        NumpyExecutable(REAL, 2).run(X, steps=2, progress=interrupt)
+        on_threads(2, REAL).run(X, steps=2, progress=interrupt)
 
 
 @given(graph=layer_graphs(most_outputs=1))
@@ -196,7 +202,7 @@ def test_memory_is_that_of_a_chunk_whatever_the_images_and_steps(steps: int) -> 
     )
     x = images(layers, 40)
     graph = Quantize()(lowered(layers, x[:4]))
-    executable = NumpyExecutable(graph, 1)
+    executable = on_threads(1, graph)
     executable.run(x[:1], steps=2)
     tracemalloc.start()
     try:

@@ -35,10 +35,13 @@ class Stream(ABC):
     shape: tuple[int, ...]
     frame: Array
 
-    @property
-    @abstractmethod
+    @cached_property
     def frames(self) -> Array:
         """``(frames, images, *shape)``, as the reference engine lays it out."""
+        channels, _ = places_of(self.shape)
+        frames = np.moveaxis(self.places[..., :channels], (1, 0, 3), (0, 1, 2))
+        by_shape: Array = frames.reshape(*frames.shape[:2], *self.shape)
+        return by_shape
 
     @property
     @abstractmethod
@@ -105,7 +108,7 @@ class FramesStream(Stream):
         """As of ``Stream``."""
         return len(self.values[0])
 
-    @property
+    @cached_property
     def frames(self) -> Array:
         """As of ``Stream``."""
         return self.values
@@ -143,11 +146,6 @@ class PlacesStream(Stream):
     def places(self) -> Array:
         """As of ``Stream``."""
         return self.values
-
-    @cached_property
-    def frames(self) -> Array:
-        """As of ``Stream``."""
-        return _frames(self.values, self.shape)
 
     def count(self) -> Array:
         """As of ``Stream``."""
@@ -188,11 +186,6 @@ class PooledStream(Stream):
         return self.windows.sums(values.view(np.int8) if values.dtype == np.bool_ else values)
 
     @cached_property
-    def frames(self) -> Array:
-        """As of ``Stream``."""
-        return _frames(self.places, self.shape)
-
-    @cached_property
     def events(self) -> Events:
         """The events of all places of a window, one after another."""
         channels = self.source.places.shape[3]
@@ -225,11 +218,6 @@ class RoutedStream(Stream):
     def places(self) -> Array:
         """As of ``Stream``."""
         return self.route.currents(self.source.events, 0, self.steps)
-
-    @cached_property
-    def frames(self) -> Array:
-        """As of ``Stream``."""
-        return _frames(self.places, self.shape)
 
     def block(self, low: int, high: int) -> tuple[Array, Array]:
         """As of ``Stream``."""
@@ -264,11 +252,6 @@ class ScaledStream(Stream):
         scaled: Array = self.synapses.run(self.source.places)
         return scaled
 
-    @cached_property
-    def frames(self) -> Array:
-        """As of ``Stream``."""
-        return _frames(self.places, self.shape)
-
     def block(self, low: int, high: int) -> tuple[Array, Array]:
         """As of ``Stream``."""
         values, frame = self.source.block(low, high)
@@ -300,11 +283,6 @@ class SummedStream(Stream):
         total, _ = self.block(0, self.steps)
         return total
 
-    @cached_property
-    def frames(self) -> Array:
-        """As of ``Stream``."""
-        return _frames(self.places, self.shape)
-
     def block(self, low: int, high: int) -> tuple[Array, Array]:
         """As of ``Stream``."""
         blocks = [part.block(low, high) for part in self.parts]
@@ -318,10 +296,3 @@ class SummedStream(Stream):
             for step in np.flatnonzero(frame >= 0):
                 total[:, step] += values[:, frame[step]]
         return total, np.arange(high - low)
-
-
-def _frames(places: Array, shape: tuple[int, ...]) -> Array:
-    channels, _ = places_of(shape)
-    frames = np.moveaxis(places[..., :channels], (1, 0, 3), (0, 1, 2))
-    by_shape: Array = frames.reshape(*frames.shape[:2], *shape)
-    return by_shape
