@@ -34,9 +34,9 @@ from neurocompile.passes.split_readout import split_readout
 _USUAL_RANGES = ((-8.0, 8.0), (1.0, 8.0))
 """Of what activations receive, where no images tell; the second for functions that are not defined below 0."""
 
-_BASE_BYTES = 150 << 20
+_BASE_BYTES = 260 << 20
 _CHUNK_BYTES = 32 << 20
-"""What Python and its libraries take, and what the simulator gives each thread at least."""
+"""What Python and its libraries take, Numba among them, and what the simulator gives each thread at least."""
 
 
 @dataclass(frozen=True)
