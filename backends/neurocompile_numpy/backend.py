@@ -21,7 +21,7 @@ from neurocompile_numpy.events.engine import Engine
 _CHUNK_BYTES = 32 << 20
 """Of a thread: a chunk has as many images as fit, at least one."""
 
-_MOST_IMAGES = 64
+_MOST_IMAGES = 128
 """Of a chunk, so that progress is seen and cores share the work."""
 
 

@@ -28,6 +28,7 @@ from neurocompile.ir.processes import (
     ScaleSynapses,
 )
 from neurocompile.parallel import threads
+from neurocompile.passes.round_weights import RoundWeights
 
 
 def graph(network: Workload, *, at_threshold: bool) -> Graph:
@@ -66,7 +67,8 @@ def graph(network: Workload, *, at_threshold: bool) -> Graph:
     one = np.ones(1, np.int8 if network.integer else np.float64)
     nodes.append(Node("count", ScaleSynapses(one), (nodes[-1].name,)))
     nodes.append(Node("decoder", Decoder(np.zeros(1, kind), unit=1.0), ("count",)))
-    return Graph(tuple(nodes), ("decoder",))
+    graph_ = Graph(tuple(nodes), ("decoder",))
+    return graph_ if network.integer else RoundWeights()(graph_)
 
 
 def synapses(branch: Branch, integer: bool) -> LinearSynapses | ConvSynapses:

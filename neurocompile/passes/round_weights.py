@@ -12,13 +12,17 @@ import numpy as np
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.paths import paths, receivers
-from neurocompile.ir.processes import MOST_STEPS, Decoder, Neurons, SpikeMaxPool, Synapses
+from neurocompile.ir.processes import MOST_STEPS, Decoder, Encoder, Neurons, SpikeMaxPool, Synapses
+from neurocompile.ir.processes.synapses import Connections
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.bounds import largest_values
 
 _SIGNIFICANT_BITS = 53
 """Of a float64."""
 
+
+_STEP_BITS = 31
+"""Of the currents that spikes of size 1 cause at a step: they are added up in 32 bits."""
 
 _LEAST_BITS = 7
 """Of a weight, with its sign those of an int8."""
@@ -32,7 +36,8 @@ class RoundWeights:
     """Round weights and biases to multiples of powers of two, as fine as exact sums allow.
 
     Every sum that the network can reach then fits into a float64 without rounding, so that it does not depend on
-    the order of adding, and two backends that add in different orders give equal spikes. Of a threshold of 1 the
+    the order of adding, and two backends that add in different orders give equal spikes. What spikes bring in one
+    step fits into 32 bits. Of a threshold of 1 the
     power of two is some ``2 ** -30``, finer than the float32 weights of most models. Weights that lead to other
     weights share these bits with them.
 
@@ -70,6 +75,8 @@ class RoundWeights:
         for node in graph.nodes:
             op = node.op
             if isinstance(op, Synapses) and node.name in places:
+                if _reads_spikes(graph, node):
+                    places[node.name] = min(places[node.name], _room(bounds[node.name] / self.steps, _STEP_BITS))
                 rewriter.set(node.name, replace(op, weight=_round(op.weight, places[node.name])), node.inputs)
             elif isinstance(op, Neurons | Decoder):
                 rewriter.set(node.name, replace(op, bias=_round(op.bias, places[node.name])), node.inputs)
@@ -86,10 +93,20 @@ def _largest(node: Node, bounds: Mapping[str, float], steps: int) -> float:
     return max(steps, bounds[node.inputs[0]] + steps * bias)
 
 
-def _room(largest: float) -> int:
+def _reads_spikes(graph: Graph, node: Node) -> bool:
+    """Tell whether what a node receives is spikes of size 1, or sums of these."""
+    source = graph[node.inputs[0]]
+    if isinstance(source.op, Connections) and not isinstance(source.op, Synapses):
+        return _reads_spikes(graph, source)
+    if isinstance(source.op, Encoder):
+        return source.op.code == "poisson"
+    return isinstance(source.op, SpikeMaxPool) or (isinstance(source.op, Neurons) and source.op.largest == 1)
+
+
+def _room(largest: float, significant: int = _SIGNIFICANT_BITS) -> int:
     """Count the binary places behind the point that such sums leave."""
     # The rounding itself can add a little to the bound: one bit more is enough.
-    return _SIGNIFICANT_BITS - 1 - math.ceil(math.log2(largest) - _SLACK)
+    return significant - 1 - math.ceil(math.log2(largest) - _SLACK)
 
 
 def _shares(chain: Chain, bounds: Mapping[str, float], steps: int) -> dict[str, int]:

@@ -1,224 +1,159 @@
-"""From events to currents: each event adds a row of weights."""
+"""From spikes to currents: each spike adds a row of weights."""
 
 from __future__ import annotations
 
 import numpy as np
-from llvmlite import ir
 
 from neurocompile.ir import Array
 from neurocompile_numpy.events.compiled import compiled
-from neurocompile_numpy.events.vectors import LANES, append, row_adder
+from neurocompile_numpy.events.vectors import (
+    CHANNELS,
+    UNROLLED,
+    has_long_vectors,
+    list_channels,
+    load_word,
+    pad,
+    row_adder,
+    shift,
+)
 
-BLOCK_OF_INTEGERS, BLOCK_OF_REALS = 4 * LANES, 2 * LANES
-"""Outputs at most whose sums are in registers at once, and whose weights lie side by side."""
+WIDTHS = (256, 128, 64, 32) if has_long_vectors else (128, 64, 32)
+"""Outputs whose weights lie side by side, and whose sums are in registers at once."""
 
-_MOST_ROWS = 256
-"""That are added up in 16 bits: no sum of as many bytes overflows."""
+WAY = np.dtype(
+    [
+        (name, np.int64)
+        for name in (
+            "bits",  # the address of the source's spikes,
+            "image",  # how many bytes the next image is further on,
+            "row",  # the next row,
+            "step",  # and the next step
+            "words",  # of 32 channels, at a step
+            "none",  # the number of the row of weights that is all 0
+            "rows",  # where the rows begin in the list of outputs, where spikes reach few outputs each
+            "first",  # the blocks from this one
+            "last",  # to this one; none where spikes reach few outputs each
+            "width",  # how many these are
+            "exponent",  # of the power of two that sums are multiplied by
+        )
+    ]
+)
+"""One way on which spikes reach a layer."""
 
-_LISTED = 1 << 14
-"""Numbers of rows that are listed before any are added: the weights of a block then stay in the cache."""
+_add_256, _add_128, _add_64, _add_32 = (row_adder(outputs) for outputs in (256, 128, 64, 32))
 
-_NUMBER = 4
-"""Bytes of an event's code, and of a row's number."""
 
-_INTEGERS = ir.IntType(8), ir.IntType(16), ir.IntType(32)
-_REALS = (ir.DoubleType(),) * 3
-
-ADD_INTEGERS = row_adder(4, *_INTEGERS)
-_ADD_TWO_INTEGERS, _ADD_ONE_INTEGER = row_adder(2, *_INTEGERS), row_adder(1, *_INTEGERS)
-ADD_REALS, _ADD_ONE_REAL = row_adder(2, *_REALS), row_adder(1, *_REALS)
+Room = tuple[Array, Array, Array, Array]
 
 
 @compiled
-def drive_integers(
-    start: Array,
-    low: int,
-    codes: Array,
+def room_for(tap: Array, way: Array, steps: int) -> Room:
+    """Give room for what ``drive`` lists: the rows that are added, and where those of each step begin; words, bases."""
+    most = 0
+    for w in range(len(way)):
+        for p in range(tap.shape[1] - 1):
+            most = max(most, (tap[w, p + 1] - tap[w, p]) * way[w].words)
+    numbers = np.empty((most + 1) * CHANNELS * steps, np.uint16)
+    return numbers, np.empty(steps + 1, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+
+
+@compiled
+def drive(
+    way: Array,
     tap: Array,
-    run: Array,
-    base: Array,
-    rows: Array,
-    most: int,
-    exponent: int,
-    currents: Array,
+    entry: Array,
+    block: Array,
+    weight: Array,
+    output: Array,
+    room: Room,
+    p: int,
+    low: int,
+    tile: Array,
 ) -> None:
-    """Add up, for each step and place, the rows of weights of the events that reach it.
+    """Add up the rows of weights of the spikes that reach a place, step by step.
 
     Parameters
     ----------
-    start, low, codes
-        The events, as of ``Events``, and the first step.
-    tap, run, base
-        A place ``p`` is reached by the runs from ``tap[p]`` to ``tap[p + 1]``, each from one place of the source
-        to another, ``(runs, 2)``. A base makes their events' codes the numbers of rows.
-    rows
-        ``(blocks, rows, outputs of a block)``: ``int8``.
-    most
-        No more events reach a place at a step.
-    exponent
-        Of the power of two that the sums are multiplied by.
-    currents
-        ``(images, steps, places, outputs)``, ``int32``: the result.
+    way
+        ``(ways,)`` of ``WAY``.
+    tap, entry
+        By way ``w`` a place ``p`` is reached by the entries from ``tap[w, p]`` to ``tap[w, p + 1]``, each a row of
+        the source's bits, and the number of the row of weights for the first of these.
+    block
+        For each block of weights its address, the first of its outputs, and how many there are.
+    weight, output
+        Of ways on which each spike reaches few outputs: the weights, and for each row the first output that it
+        reaches, and where its weights begin.
+    room
+        As of ``room_for``.
+    p
+        The place, counted through all images.
+    low
+        The first step.
+    tile
+        ``(steps, outputs)``: the result is added to it.
     """
-    (_, steps, _, outputs), (blocks, _, size) = currents.shape, rows.shape
-    sums = currents.reshape(-1, outputs)
-    numbers, begin = np.empty(_LISTED + most + LANES, np.uint32), np.empty(_LISTED + 1, np.int64)
-    weights, listed, total = rows.ctypes.data, numbers.ctypes.data, sums.ctypes.data
-    first = 0
-    while first < len(sums):
-        last = _list_some(start, low, steps, codes, tap, run, base, first, len(sums), numbers, begin)
-        sums[first:last] = 0
-        for block in range(blocks):
-            row = weights + block * rows.strides[0]
-            for s in range(first, last):
-                to = total + s * sums.strides[0] + block * size * sums.itemsize
-                end = begin[s - first + 1]
-                for i in range(begin[s - first], end, _MOST_ROWS):
-                    part, some = min(end - i, _MOST_ROWS), listed + i * _NUMBER
-                    if size == 4 * LANES:
-                        ADD_INTEGERS(row, rows.strides[1], some, part, to)
-                    elif size == 2 * LANES:
-                        _ADD_TWO_INTEGERS(row, rows.strides[1], some, part, to)
-                    else:
-                        _ADD_ONE_INTEGER(row, rows.strides[1], some, part, to)
-        _shift(sums[first:last], exponent)
-        first = last
-
-
-@compiled
-def drive_reals(
-    start: Array,
-    low: int,
-    codes: Array,
-    tap: Array,
-    run: Array,
-    base: Array,
-    rows: Array,
-    most: int,
-    currents: Array,
-) -> None:
-    """Do the same with rows and currents of ``float64``, whose sums are exact (``RoundWeights``)."""
-    (_, steps, _, outputs), (blocks, _, size) = currents.shape, rows.shape
-    sums = currents.reshape(-1, outputs)
-    numbers, begin = np.empty(_LISTED + most + LANES, np.uint32), np.empty(_LISTED + 1, np.int64)
-    weights, listed, total = rows.ctypes.data, numbers.ctypes.data, sums.ctypes.data
-    first = 0
-    while first < len(sums):
-        last = _list_some(start, low, steps, codes, tap, run, base, first, len(sums), numbers, begin)
-        sums[first:last] = 0
-        for block in range(blocks):
-            row = weights + block * rows.strides[0]
-            for s in range(first, last):
-                to = total + s * sums.strides[0] + block * size * sums.itemsize
-                i, count = begin[s - first], begin[s - first + 1] - begin[s - first]
-                if count == 0:
+    places, (steps, outputs), size = tap.shape[1] - 1, tile.shape, tile.itemsize
+    numbers, begin, word, base = room
+    listed, to, place = numbers.ctypes.data, tile.ctypes.data, p % places
+    for w in range(len(way)):
+        exponent = way[w].exponent
+        reached = entry[tap[w, place] : tap[w, place + 1]]
+        origin = way[w].bits + p // places * way[w].image + low * way[w].step
+        words = _find(origin, way[w].row, way[w].words, reached, word, base)
+        begin[steps] = _list(word[:words], base, way[w].step, way[w].none, listed, begin[:steps])
+        if way[w].first == way[w].last:
+            for t in range(steps):
+                _scatter(way[w], numbers[begin[t] : begin[t + 1]], weight, output, tile[t])
+        for b in range(way[w].first, way[w].last):
+            rows, of_block, width = block[b, 0], to + block[b, 1] * size, block[b, 2]
+            for t in range(steps):
+                start, some = listed + 2 * begin[t], begin[t + 1] - begin[t]
+                sums = of_block + t * outputs * size
+                if some == 0:
                     continue
-                if size == 2 * LANES:
-                    ADD_REALS(row, rows.strides[1], listed + i * _NUMBER, count, to)
+                if width == 256:
+                    _add_256(rows, start, some, sums, exponent, tile[0, 0])
+                elif width == 128:
+                    _add_128(rows, start, some, sums, exponent, tile[0, 0])
+                elif width == 64:
+                    _add_64(rows, start, some, sums, exponent, tile[0, 0])
                 else:
-                    _ADD_ONE_REAL(row, rows.strides[1], listed + i * _NUMBER, count, to)
-        first = last
+                    _add_32(rows, start, some, sums, exponent, tile[0, 0])
 
 
 @compiled
-def _list_some(
-    start: Array,
-    low: int,
-    steps: int,
-    codes: Array,
-    tap: Array,
-    run: Array,
-    base: Array,
-    first: int,
-    end: int,
-    numbers: Array,
-    begin: Array,
-) -> int:
-    """List the numbers of the rows that reach one place and step after another, until there are enough.
-
-    Parameters
-    ----------
-    start, low, steps, codes, tap, run, base
-        As of ``drive_integers``, and how many steps.
-    first, end
-        The first place and step, counted through all steps and images, and how many there are.
-    numbers, begin
-        The result: those of the first are ``numbers[begin[0]:begin[1]]``.
-
-    Returns
-    -------
-    int
-        The place and step that comes next.
-    """
-    places = len(tap) - 1
-    to, origin, listed = numbers.ctypes.data, codes.ctypes.data, 0
-    begin[0] = 0
-    for s in range(first, end):
-        p, step = s % places, s // places
-        found = start[step // steps, low + step % steps]
-        for k in range(tap[p], tap[p + 1]):
-            head, tail = found[run[k, 0]], found[run[k, 1]]
-            # Most often there are some, and all of them fit into one vector.
-            append(to + _NUMBER * listed, origin + _NUMBER * head, base[k])
-            for i in range(head + LANES, tail, LANES):
-                append(to + _NUMBER * (listed + i - head), origin + _NUMBER * i, base[k])
-            listed += tail - head
-        begin[s - first + 1] = listed
-        if listed >= _LISTED or s - first + 1 == _LISTED:
-            return s + 1
-    return end
+def _find(origin: int, row: int, words: int, reached: Array, word: Array, base: Array) -> int:
+    """Find the words of bits that reach a place, and for each of them the row of weights of its first bit."""
+    found = 0
+    for k in range(len(reached)):
+        for c in range(words):
+            word[found], base[found] = origin + reached[k, 0] * row + 4 * c, reached[k, 1] + CHANNELS * c
+            found += 1
+    return found
 
 
 @compiled
-def drive_groups(
-    start: Array,
-    low: int,
-    codes: Array,
-    tap: Array,
-    position: Array,
-    slab: Array,
-    weights: Array,
-    channels: int,
-    currents: Array,
-) -> None:
-    """Add up the weights of events that each reach a few outputs only.
-
-    Parameters
-    ----------
-    start, low, codes
-        The events, as of ``Events``, and the first step.
-    tap, position, slab
-        A place ``p`` of the source reaches the places ``position[tap[p]:tap[p + 1]]``, by these slabs of weights.
-    weights
-        ``(slabs, codes, outputs of a group)``.
-    channels
-        Of a group.
-    currents
-        ``(images, steps, places, outputs)``: the result.
-    """
-    images, steps, _, _ = currents.shape
-    half, outputs = weights.shape[1] // 2, weights.shape[2]
-    for step in range(images * steps):
-        image, t = step // steps, step % steps
-        sums, found = currents[image, t], start[image, low + t]
-        sums[:] = 0
-        for p in range(len(tap) - 1):
-            for i in range(found[p], found[p + 1]):
-                code = codes[i] - 2 * half * p
-                first = code % half // channels * outputs
-                for k in range(tap[p], tap[p + 1]):
-                    weight = weights[slab[k], code]
-                    for o in range(outputs):
-                        sums[position[k], first + o] += weight[o]
+def _list(word: Array, base: Array, step: int, none: int, numbers: int, begin: Array) -> int:
+    """List for each step the rows of weights of the spikes that reach a place, filled up with one of zeros."""
+    listed = 0
+    for t in range(len(begin)):
+        begin[t] = start = listed
+        for k in range(len(word)):
+            listed += list_channels(numbers + 2 * listed, load_word(word[k] + t * step), base[k])
+        if listed > start:
+            pad(numbers + 2 * listed, none)
+            listed = start + (listed - start + UNROLLED - 1) // UNROLLED * UNROLLED
+    return listed
 
 
 @compiled
-def _shift(sums: Array, exponent: int) -> None:
-    for s in range(len(sums)):
-        total = sums[s]
-        if exponent > 0:
-            for o in range(len(total)):
-                total[o] <<= exponent
-        elif exponent < 0:
-            for o in range(len(total)):
-                total[o] >>= -exponent
+def _scatter(way: Array, numbers: Array, weight: Array, output: Array, currents: Array) -> None:
+    """Add the weights of spikes that each reach a few outputs only."""
+    sums = np.zeros_like(currents)
+    for number in numbers:
+        first, row = output[way.rows + number, 0], output[way.rows + number, 1]
+        for o in range(way.width):
+            sums[first + o] += weight[row + o]
+    for o in range(len(sums)):
+        currents[o] += shift(sums[o], way.exponent)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import Lock
 
 import numpy as np
 
 from neurocompile.ir import Array, Graph, Node
-from neurocompile.ir.processes import CurrentSum, Encoder, Neurons, PoolSynapses, SpikeMaxPool, Synapses
+from neurocompile.ir.paths import Source
+from neurocompile.ir.processes import Encoder, Neurons, SpikeMaxPool, Synapses
 from neurocompile.ir.processes.synapses import Connections
-from neurocompile_numpy.events.kernels import kernel_of
+from neurocompile_numpy.events.kernels import Kernel, kernel_of
 from neurocompile_numpy.events.layout import places_of, whole_vectors
-from neurocompile_numpy.events.neurons import BLOCK_BYTES
+from neurocompile_numpy.events.routes import sends_spikes
 from neurocompile_numpy.events.streams import FramesStream, Stream
-
-_CURRENTS = Synapses | PoolSynapses | CurrentSum
-"""What gives out currents; all else that has a kernel gives out spikes."""
 
 
 class Engine:
@@ -29,16 +28,23 @@ class Engine:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
-        self._kernels = {node.name: found for node in graph.nodes if (found := kernel_of(graph, node))}
+        self._kernels: dict[str, Kernel | None] = {}
+        self._lock = Lock()
+        self._always = [*graph.outputs, *(node.name for node in graph.nodes if isinstance(node.op, Source))]
+        self._needed(self._always)
 
     @property
     def by_reference(self) -> tuple[str, ...]:
         """The layers of neurons, and of weights behind spikes, that have no kernel."""
+        wanted = self._needed(self._always)
+        kernels = {name: found for name in wanted if (found := self._kernel(name))}
+        covered = {name for found in kernels.values() for name in found.covers}
         return tuple(
             node.name
             for node in self._graph.nodes
             if isinstance(node.op, Neurons | Synapses | SpikeMaxPool)
-            and node.name not in self._kernels
+            and node.name in wanted
+            and node.name not in covered
             and not isinstance(self._graph[node.inputs[0]].op, Encoder)
         )
 
@@ -73,22 +79,37 @@ class Engine:
 
     def bytes_of_image(self, steps: int) -> int:
         """Bound the memory that an image takes at once: what a node gives out, and what it reads."""
-        together = ((node.name, *self._reads(node.name)) for node in self._graph.nodes)
+        together = ((name, *self._reads(name)) for name in self._needed(self._always))
         return max(sum(self._bytes(name, steps) for name in names) for names in together)
 
     def _bytes(self, name: str, steps: int) -> int:
         output = self._graph.types[name]
         channels, places = places_of(output.shape)
-        if name in self._kernels and not isinstance(self._graph[name].op, _CURRENTS):
-            # Spikes, the list of those of half of the neurons, and where a place's begins.
-            return steps * places * (2 * whole_vectors(channels) + 8)
-        width = 4 if output.integer else 8
-        if name in self._kernels and isinstance(self._graph[name].op, Synapses):
-            return min(steps * places * whole_vectors(channels) * width, BLOCK_BYTES)
-        return steps * places * channels * width
+        neurons = places * whole_vectors(channels)
+        if self._kernel(name) and sends_spikes(self._graph, self._graph[name]):
+            if isinstance(self._graph[name].op, Neurons):
+                # Two bits for each neuron and step.
+                return -(-steps * neurons // 4)
+            return steps * neurons
+        frames = 1 if self._never_changes(name) else steps
+        return frames * neurons * (4 if output.integer else 8)
+
+    def _never_changes(self, name: str) -> bool:
+        """Tell whether a node gives out the same at every step."""
+        node = self._graph[name]
+        if isinstance(node.op, Encoder):
+            return node.op.code != "poisson"
+        return isinstance(node.op, Connections) and self._never_changes(node.inputs[0])
+
+    def _kernel(self, name: str) -> Kernel | None:
+        with self._lock:
+            if name not in self._kernels:
+                self._kernels[name] = kernel_of(self._graph, self._graph[name])
+            return self._kernels[name]
 
     def _reads(self, name: str) -> tuple[str, ...]:
-        return self._kernels[name].reads if name in self._kernels else self._graph[name].inputs
+        kernel = self._kernel(name)
+        return kernel.reads if kernel else self._graph[name].inputs
 
     def _needed(self, kept: Iterable[str]) -> set[str]:
         found = set(kept)
@@ -101,8 +122,9 @@ class Engine:
         op, shape = node.op, self._graph.types[node.name].shape
         if isinstance(op, Encoder):
             return _encoded(op, shape, x, steps, first)
-        if node.name in self._kernels:
-            return self._kernels[node.name].run(*inputs)
+        kernel = self._kernel(node.name)
+        if kernel:
+            return kernel.run(*inputs)
         if isinstance(op, Connections):
             # These have no state: steps that are alike stay so.
             (given,) = inputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,23 +13,16 @@ from neurocompile.ir.processes import (
     CurrentSum,
     DigitNeurons,
     IntegrateAndFire,
-    PoolSynapses,
     ReshapeSynapses,
-    ScaleSynapses,
     SpikeMaxPool,
+    Synapses,
     WireSynapses,
 )
+from neurocompile_numpy.events.afferents import Afferents
 from neurocompile_numpy.events.layout import by_place, places_of, whole_vectors
 from neurocompile_numpy.events.neurons import NeuronKernels
-from neurocompile_numpy.events.routes import Route, carries_events, route, sends_spikes
-from neurocompile_numpy.events.streams import (
-    PlacesStream,
-    PooledStream,
-    RoutedStream,
-    ScaledStream,
-    Stream,
-    SummedStream,
-)
+from neurocompile_numpy.events.routes import sends_spikes
+from neurocompile_numpy.events.streams import PlacesStream, Stream
 from neurocompile_numpy.events.windows import Windows, taps
 
 Run = Callable[..., Stream]
@@ -45,41 +38,34 @@ class Kernel:
         The processes whose streams it takes.
     run
         Takes these, and gives the process's own.
+    covers
+        The processes that it runs at once: itself, and the weights before it.
     """
 
     reads: tuple[str, ...]
     run: Run
+    covers: tuple[str, ...]
 
 
 def kernel_of(graph: Graph, node: Node) -> Kernel | None:
     """Find the kernel of a process; None where its reference semantics have to run."""
     op, shape = node.op, graph.types[node.name].shape
-    found = route(graph, node)
-    if found is not None:
-        return Kernel((found.source,), _routed(found, shape))
-    run: Run | None = None
     if isinstance(op, IntegrateAndFire | DigitNeurons):
-        run = NeuronKernels(op, shape).run
-    elif isinstance(op, SpikeMaxPool) and sends_spikes(graph, node):
-        run = _largest(op, _windows(graph, node), shape)
-    elif isinstance(op, PoolSynapses) and carries_events(graph, node):
-        run = _pooled(_windows(graph, node), shape)
-    elif isinstance(op, WireSynapses | ReshapeSynapses) and sends_spikes(graph, node):
-        run = _moved(op, graph.types[node.inputs[0]].shape, shape)
-    elif isinstance(op, ScaleSynapses):
-        run = _scaled(op, shape)
-    elif isinstance(op, CurrentSum):
-        run = _summed(shape)
-    return None if run is None else Kernel(node.inputs, run)
+        neurons = NeuronKernels(graph, node)
+        return Kernel(neurons.reads, neurons.run, (*neurons.covers, node.name))
+    if isinstance(op, CurrentSum | Synapses):
+        afferents = Afferents(graph, node.name)
+        return Kernel(afferents.reads, afferents.currents, afferents.covers) if afferents.covers else None
+    if isinstance(op, SpikeMaxPool) and sends_spikes(graph, node):
+        return Kernel(node.inputs, _largest(op, _windows(graph, node), shape), (node.name,))
+    if isinstance(op, WireSynapses | ReshapeSynapses) and sends_spikes(graph, node):
+        return Kernel(node.inputs, _moved(op, graph.types[node.inputs[0]].shape, shape), (node.name,))
+    return None
 
 
 def _windows(graph: Graph, node: Node) -> Windows:
-    assert isinstance(node.op, SpikeMaxPool | PoolSynapses)
+    assert isinstance(node.op, SpikeMaxPool)
     return Windows.of(taps(node.op.window, graph.types[node.inputs[0]].shape[1:]))
-
-
-def _routed(found: Route, shape: tuple[int, ...]) -> Run:
-    return lambda spikes: RoutedStream(shape, np.arange(spikes.steps), spikes, found)
 
 
 def _largest(op: SpikeMaxPool, windows: Windows, shape: tuple[int, ...]) -> Run:
@@ -88,10 +74,6 @@ def _largest(op: SpikeMaxPool, windows: Windows, shape: tuple[int, ...]) -> Run:
         return PlacesStream(shape, spikes.frame, leading.view(spikes.places.dtype))
 
     return run
-
-
-def _pooled(windows: Windows, shape: tuple[int, ...]) -> Run:
-    return lambda spikes: PooledStream(shape, spikes.frame, spikes, windows)
 
 
 def _moved(op: WireSynapses | ReshapeSynapses, given: tuple[int, ...], shape: tuple[int, ...]) -> Run:
@@ -108,12 +90,3 @@ def _moved(op: WireSynapses | ReshapeSynapses, given: tuple[int, ...], shape: tu
         return PlacesStream(shape, spikes.frame, moved)
 
     return run
-
-
-def _scaled(op: ScaleSynapses, shape: tuple[int, ...]) -> Run:
-    laid_out = replace(op, weight=by_place(op.weight, shape))
-    return lambda values: ScaledStream(shape, values.frame, values, laid_out)
-
-
-def _summed(shape: tuple[int, ...]) -> Run:
-    return lambda *currents: SummedStream(shape, np.arange(currents[0].steps), currents)

@@ -7,7 +7,10 @@ import math
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile_numpy.events.vectors import LANES
+from neurocompile_numpy.events.vectors import CHANNELS
+
+_LINE = 64
+"""Bytes of a line of the cache."""
 
 
 def places_of(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -16,9 +19,17 @@ def places_of(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def whole_vectors(channels: int) -> int:
-    """Fill up to whole vectors, and many channels to whole blocks of them."""
-    size = LANES if channels <= LANES else 2 * LANES if channels <= 2 * LANES else 4 * LANES
-    return channels + -channels % size
+    """Fill up to whole vectors, and many channels to whole pairs of them."""
+    return channels + -channels % (CHANNELS if channels <= CHANNELS else 2 * CHANNELS)
+
+
+def aligned(values: Array) -> Array:
+    """Copy to where a line of the cache begins, so that no vector lies in two of them."""
+    room = np.empty(values.nbytes + _LINE, np.uint8)
+    first = -room.ctypes.data % _LINE
+    copied = room[first : first + values.nbytes].view(values.dtype).reshape(values.shape)
+    copied[...] = values
+    return copied
 
 
 def by_place(values: Array, shape: tuple[int, ...], fill: float = 0) -> Array:

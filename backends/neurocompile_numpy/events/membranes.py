@@ -1,148 +1,232 @@
-"""Kernels of neurons: some thousand at a time, step after step.
+"""From spikes to spikes: the currents of a few places, and the neurons there, over all steps.
 
-What they compute is defined by ``IntegrateAndFire.run`` and ``DigitNeurons.run``. Membranes are ``int32`` or
-``float64``, and neurons fill whole vectors.
+What neurons compute is defined by ``IntegrateAndFire.run`` and ``DigitNeurons.run``. Currents and membranes are
+``int32`` or ``float64``, as the bias is, and are never in memory for more than a few places.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import int32
 
 from neurocompile.ir import Array
-from neurocompile_numpy.events import vectors
 from neurocompile_numpy.events.compiled import compiled
-from neurocompile_numpy.events.vectors import LANES
+from neurocompile_numpy.events.drive import drive, room_for
+from neurocompile_numpy.events.vectors import CHANNELS, digit_step, integrate, neuron_runner
 
-_plain_step = vectors.neuron_stepper(subtract=True, signed=False)
-_signed_step = vectors.neuron_stepper(subtract=True, signed=True)
-_step_to_zero = vectors.neuron_stepper(subtract=False, signed=False)
+_MOST = 2**31 - 1
+"""That no membrane is above."""
+
+_run_64, _run_32 = neuron_runner(2 * CHANNELS), neuron_runner(CHANNELS)
+_run_constant = neuron_runner(CHANNELS, constant=True)
+_run_signed = neuron_runner(CHANNELS, signed=True)
+_run_to_zero = neuron_runner(CHANNELS, subtract=False)
 
 
 @compiled
-def integrate(currents: Array, frame: Array, bias: Array, v: Array, block: int) -> None:
-    """Integrate in silence.
+def currents(
+    way: Array,
+    tap: Array,
+    entry: Array,
+    block: Array,
+    weight: Array,
+    output: Array,
+    other: Array,
+    frame: Array,
+    together: int,
+    received: Array,
+) -> None:
+    """Add up the currents that reach each place at each step.
 
     Parameters
     ----------
-    currents, frame
-        ``(images, frames, neurons)``, and for each step which frame it gets, -1 for none.
-    bias
-        ``(neurons,)``, or ``(block,)`` where all blocks are alike.
-    v
-        The membranes ``(images, neurons)``, before the first step and after the last.
-    block
-        Neurons whose membranes stay in the cache over all steps.
+    way, tap, entry, block, weight, output
+        As of ``drive``.
+    other, frame
+        Currents of any other kind, ``(images, frames, places, outputs)``, and for each step which frame it gets,
+        -1 for none; no frames where there are none.
+    together
+        Steps whose currents are computed together.
+    received
+        ``(images, steps, places, outputs)``: the result.
     """
-    neurons, silence = v.shape[1], np.zeros(block, currents.dtype)
-    for image in range(len(v)):
-        for low in range(0, neurons, block):
-            high, own = min(low + block, neurons), low if len(bias) == neurons else 0
-            for f in frame:
-                received = currents[image, f, low:high] if f >= 0 else silence
-                _integrate(v[image, low:high], received, bias[own : own + high - low])
+    images, steps, places, outputs = received.shape
+    room, tile = room_for(tap, way, together), np.empty((together, outputs), received.dtype)
+    for p in range(images * places):
+        for low in range(0, steps, together):
+            part = tile[: min(together, steps - low)]
+            _fill(other, frame, p, low, part)
+            drive(way, tap, entry, block, weight, output, room, p, low, part)
+            for t in range(len(part)):
+                received[p // places, low + t, p % places] = part[t]
 
 
 @compiled
 def fire(
-    currents: Array,
+    way: Array,
+    tap: Array,
+    entry: Array,
+    block: Array,
+    weight: Array,
+    output: Array,
+    other: Array,
     frame: Array,
+    together: int,
     bias: Array,
     threshold: Array,
-    v: Array,
-    sent: Array,
-    spikes: Array,
-    first: int,
-    block: int,
+    start: Array,
     subtract: bool,
     signed: bool,
+    wait: bool,
+    bits: Array,
 ) -> None:
-    """Integrate and fire, step after step.
+    """Run ``IntegrateAndFire``.
 
     Parameters
     ----------
-    currents, frame, bias, v, block
-        As of ``integrate``.
-    threshold
-        As ``bias``.
-    sent
-        How many spikes were sent and not taken back, as ``v``.
-    spikes, first
-        ``(images, steps, neurons)``: the result, and the step that is the first.
-    subtract, signed
+    way, tap, entry, block, weight, output, other, frame, together
+        As of ``currents``.
+    bias, threshold, start
+        ``(places, outputs)``, or ``(1, outputs)`` where all places are alike: ``start`` are the membranes before
+        the first step.
+    subtract, signed, wait
         As of ``IntegrateAndFire``.
+    bits
+        The spikes ``(images, rows, steps, words)``, as ``packed``: the result.
     """
-    images, _, neurons = spikes.shape
-    silence = np.zeros(block, currents.dtype)
-    for image in range(images):
-        for low in range(0, neurons, block):
-            high, own = min(low + block, neurons), low if len(bias) == neurons else 0
-            to, count = v[image, low:].ctypes.data, sent[image, low:].ctypes.data
-            added, limit = bias[own:].ctypes.data, threshold[own:].ctypes.data
-            for t in range(len(frame)):
-                f = frame[t]
-                received = currents[image, f, low:high] if f >= 0 else silence
-                given, out = received.ctypes.data, spikes[image, first + t, low:].ctypes.data
-                for n in range(0, high - low, LANES):
-                    # Bytes of membranes, of counts and of spikes.
-                    m, c = n * v.itemsize, n * sent.itemsize
-                    if signed:
-                        _signed_step(to + m, given + m, added + m, limit + m, count + c, out + n, bias[0])
-                    elif subtract:
-                        _plain_step(to + m, given + m, added + m, limit + m, count + c, out + n, bias[0])
-                    else:
-                        _step_to_zero(to + m, given + m, added + m, limit + m, count + c, out + n, bias[0])
+    (images, rows, steps, words), outputs = bits.shape, bias.shape[1]
+    places = rows // 2 if signed else rows
+    room, tile = room_for(tap, way, together), np.empty((together, outputs), start.dtype)
+    v, sent, silence = np.empty_like(tile[0]), np.empty(outputs, np.int32), np.zeros_like(tile[0])
+    # A current that never changes is read where it is.
+    constant = len(way) == 0 and other.shape[1] == 1 and frame.min() == 0
+    given, stride = tile.ctypes.data, tile.strides[0]
+    for p in range(images * places):
+        own = p % places % len(bias)
+        v[:] = start[own]
+        sent[:] = 0
+        up = bits.ctypes.data + p * (1 + signed) * steps * words * 4
+        state = v.ctypes.data, bias[own].ctypes.data, threshold[own].ctypes.data, sent.ctypes.data
+        if constant:
+            given = other.ctypes.data + p * other.strides[2]
+            _step(given, 0, steps, *state, up, up + steps * words * 4, outputs, subtract, signed, wait, v[0])
+        else:
+            for low in range(0, steps, together):
+                part = tile[: min(together, steps - low)]
+                _fill(other, frame, p, low, part)
+                drive(way, tap, entry, block, weight, output, room, p, low, part)
+                now = up + low * words * 4
+                down = now + steps * words * 4
+                _step(given, stride, len(part), *state, now, down, outputs, subtract, signed, wait, v[0])
+        if wait:
+            # Addresses are good as long as something refers to the array.
+            none = silence.ctypes.data
+            state = v.ctypes.data, none, threshold[own].ctypes.data, sent.ctypes.data
+            _step(none, 0, steps, *state, up, up + steps * words * 4, outputs, subtract, signed, False, v[0])
 
 
 @compiled
 def digits(
-    currents: Array, frame: Array, bias: Array, half: Array, early: Array, spikes: Array, block: int, ahead: int
+    way: Array,
+    tap: Array,
+    entry: Array,
+    block: Array,
+    weight: Array,
+    output: Array,
+    other: Array,
+    frame: Array,
+    bias: Array,
+    half: Array,
+    early: Array,
+    ahead: int,
+    bits: Array,
 ) -> None:
-    """Run digit neurons.
+    """Run ``DigitNeurons``.
 
     Parameters
     ----------
-    currents, frame, bias, block
-        As of ``integrate``.
-    half, early
-        Half of what a digit is worth, and the membrane above which one is sent that is not the last; as ``bias``.
-    spikes
-        The result, as of ``fire``.
+    way, tap, entry, block, weight, output, other, frame
+        As of ``currents``.
+    bias, half, early
+        The bias, half of what a digit is worth, and the membrane above which one is sent that is not the last; as
+        those of ``fire``.
     ahead
         As of ``DigitNeurons``.
+    bits
+        As of ``fire``, with two rows for each place.
     """
-    images, steps, neurons = spikes.shape
-    silence, none = np.zeros(block, currents.dtype), np.zeros(block, bias.dtype)
-    for image in range(images):
-        for low in range(0, neurons, block):
-            high, own = min(low + block, neurons), low if len(bias) == neurons else 0
-            before = slice(own, own + high - low)
-            v, worth, first = bias[before].copy(), half[before], early[before]
-            not_last, last = -first, -worth
-            total = np.zeros(high - low, np.int32)
-            for k in range(-ahead, steps):
-                for n in range(len(v)):
-                    v[n] = v[n] + v[n]
-                f = frame[k + ahead] if k + ahead < steps else -1
-                _integrate(v, currents[image, f, low:high] if f >= 0 else silence, none)
-                if k < 0:
-                    continue
-                fired, is_last = spikes[image, k, low:high], k == steps - 1
-                limit, lowest = (worth, last) if is_last else (first, not_last)
-                for n in range(len(v)):
-                    fired[n] = v[n] > limit[n]
-                for n in range(len(v)):
-                    fired[n] -= (v[n] < lowest[n]) & (total[n] > 0)
-                for n in range(len(v)):
-                    total[n] = int32(total[n] + total[n]) + fired[n]
-                for n in range(len(v)):
-                    v[n] -= (worth[n] + worth[n]) * fired[n]
+    (images, rows, steps, words), outputs = bits.shape, bias.shape[1]
+    places = rows // 2
+    room, tile = room_for(tap, way, steps), np.empty((steps, outputs), bias.dtype)
+    v, sent = np.empty_like(tile[0]), np.empty(outputs, np.int32)
+    silence, never, nowhere = np.zeros_like(v), np.full_like(v, _MOST), np.empty(words, np.uint32)
+    for p in range(images * places):
+        _fill(other, frame, p, 0, tile)
+        drive(way, tap, entry, block, weight, output, room, p, 0, tile)
+        own = p % places % len(bias)
+        v[:] = bias[own]
+        sent[:] = 0
+        first = bits.ctypes.data + 2 * p * steps * words * 4
+        for k in range(-ahead, steps):
+            up, down = first + k * words * 4, first + (steps + k) * words * 4
+            limit = early[own] if k < steps - 1 else half[own]
+            if k < 0:
+                up = down = nowhere.ctypes.data
+                limit = never
+            received = tile[k + ahead] if k + ahead < steps else silence
+            for n in range(0, outputs, CHANNELS):
+                m, bit, total = n * v.itemsize, n // 8, sent.ctypes.data + 4 * n
+                given, beyond, worth = received.ctypes.data + m, limit.ctypes.data + m, half[own].ctypes.data + m
+                digit_step(v.ctypes.data + m, given, beyond, worth, total, up + bit, down + bit, v[0])
 
 
 @compiled
-def _integrate(v: Array, current: Array, bias: Array) -> None:
-    """Add a current and a bias to membranes."""
-    to, given, added = v.ctypes.data, current.ctypes.data, bias.ctypes.data
-    for n in range(0, len(v), LANES):
-        m = n * v.itemsize
-        vectors.integrate(to + m, given + m, added + m, v[0])
+def _fill(other: Array, frame: Array, p: int, low: int, tile: Array) -> None:
+    """Begin with the currents that no spikes bring."""
+    (_, frames, places, outputs), steps = other.shape, len(tile)
+    if frames == 0:
+        tile[:] = 0
+        return
+    for t in range(steps):
+        f = frame[low + t]
+        for n in range(outputs):
+            tile[t, n] = other[p // places, f, p % places, n] if f >= 0 else 0
+
+
+@compiled
+def _step(
+    given: int,
+    stride: int,
+    steps: int,
+    v: int,
+    bias: int,
+    threshold: int,
+    sent: int,
+    up: int,
+    down: int,
+    outputs: int,
+    subtract: bool,
+    signed: bool,
+    wait: bool,
+    like: float,
+) -> None:
+    """Run the neurons of a place, by the addresses of what they have."""
+    size, to_bits = (8 if isinstance(like, float) else 4), outputs // 8
+    n = 0
+    while n < outputs:
+        m, bit, lanes = n * size, n // 8, CHANNELS
+        if wait:
+            integrate(given + m, stride, steps, v + m, bias + m, like)
+        else:
+            state = given + m, stride, steps, v + m, bias + m, threshold + m, sent + 4 * n, up + bit, down + bit
+            if signed:
+                _run_signed(*state, to_bits, like)
+            elif not subtract:
+                _run_to_zero(*state, to_bits, like)
+            elif stride == 0:
+                _run_constant(*state, to_bits, like)
+            elif outputs - n >= 2 * CHANNELS:
+                _run_64(*state, to_bits, like)
+                lanes = 2 * CHANNELS
+            else:
+                _run_32(*state, to_bits, like)
+        n += lanes

@@ -1,39 +1,34 @@
-"""Layers of neurons: their parameters laid out for the kernels, and the blocks of steps that these run."""
+"""Layers of neurons: their parameters laid out for the kernels."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from neurocompile.ir import Array
+from neurocompile.ir import Graph, Node
 from neurocompile.ir.processes import DigitNeurons, IntegrateAndFire
+from neurocompile_numpy.events.afferents import STEPS_TOGETHER, Afferents
 from neurocompile_numpy.events.layout import by_place, places_of, whole_vectors
-from neurocompile_numpy.events.membranes import digits, fire, integrate
-from neurocompile_numpy.events.streams import PlacesStream, Stream
-
-BLOCK_BYTES = 4 << 20
-"""Of the currents that are in memory at once: they have to stay in the cache until they are integrated."""
-
-
-_BLOCK = 1024
-"""Neurons, some, whose membranes stay in the cache over all steps."""
+from neurocompile_numpy.events.membranes import digits, fire
+from neurocompile_numpy.events.streams import BitsStream, Stream
+from neurocompile_numpy.events.vectors import CHANNELS
 
 
 class NeuronKernels:
-    """Neurons that run by kernels.
+    """Neurons that run by kernels, with all that reaches them.
 
     Parameters
     ----------
-    op
-        Them.
-    shape
-        Of one image.
+    graph
+        Of processes.
+    node
+        Of the neurons.
     """
 
-    def __init__(self, op: IntegrateAndFire | DigitNeurons, shape: tuple[int, ...]) -> None:
-        self._op, self._shape = op, shape
-        channels, places = places_of(shape)
-        filled = whole_vectors(channels)
-        self._neurons, self._block = places * filled, max(1, _BLOCK // filled) * filled
+    def __init__(self, graph: Graph, node: Node) -> None:
+        assert isinstance(node.op, IntegrateAndFire | DigitNeurons)
+        self._op = op = node.op
+        self._shape = graph.types[node.name].shape
+        self._afferents = Afferents(graph, node.inputs[0])
         threshold = op.v_threshold
         if isinstance(op, DigitNeurons):
             half = threshold * 2 ** (op.ahead - 1)
@@ -42,45 +37,36 @@ class NeuronKernels:
         else:
             parameters = (op.bias, 0), (threshold, 1), (op.v_init, 0)
         # As many to a vector as fit.
-        narrow = ((v.astype(np.int32) if v.dtype.kind == "i" else v, fill) for v, fill in parameters)
-        laid_out = [by_place(values, shape, fill) for values, fill in narrow]
-        if all(len(values) == 1 for values in laid_out):
-            self._parameters = [np.tile(values[0], self._block // filled) for values in laid_out]
-        else:
-            self._parameters = [np.broadcast_to(values, (places, filled)).ravel() for values in laid_out]
+        narrow = [(v.astype(np.int32) if v.dtype.kind == "i" else v, fill) for v, fill in parameters]
+        laid_out = [by_place(values, self._shape, fill) for values, fill in narrow]
+        most = max(map(len, laid_out))
+        self._parameters = [np.ascontiguousarray(np.broadcast_to(v, (most, v.shape[1]))) for v in laid_out]
 
-    def run(self, currents: Stream) -> Stream:
-        """Give the spikes that currents lead to."""
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The processes whose streams reach the neurons."""
+        return self._afferents.reads
+
+    @property
+    def covers(self) -> tuple[str, ...]:
+        """The weights that spikes reach the neurons through."""
+        return self._afferents.covers
+
+    @property
+    def signed(self) -> bool:
+        """Whether some spikes are -1."""
+        return isinstance(self._op, DigitNeurons) or self._op.signed
+
+    def run(self, *streams: Stream) -> Stream:
+        """Give the spikes that streams lead to."""
         channels, places = places_of(self._shape)
-        spikes = np.empty((currents.images, currents.steps, places, whole_vectors(channels)), np.int8)
-        flat = spikes.reshape(currents.images, currents.steps, -1)
-        if isinstance(self._op, DigitNeurons):
-            received = self._part(currents, 0, currents.steps)
-            digits(*received, *self._parameters, flat, self._block, self._op.ahead)
+        images, steps = streams[0].images, streams[0].steps
+        words = whole_vectors(channels) // CHANNELS
+        bits = np.empty((images, places * (1 + self.signed), steps, words), np.uint32)
+        reaching, op = self._afferents.arguments(streams), self._op
+        if isinstance(op, DigitNeurons):
+            digits(*reaching, *self._parameters, op.ahead, bits)
         else:
-            self._fire(self._op, currents, flat)
-        return PlacesStream(self._shape, np.arange(currents.steps), spikes.view(self._op.sends))
-
-    def _fire(self, op: IntegrateAndFire, currents: Stream, spikes: Array) -> None:
-        images, steps, neurons = spikes.shape
-        bias, threshold, start = self._parameters
-        v = np.ascontiguousarray(np.tile(start, (images, -(-neurons // len(start))))[:, :neurons])
-        sent = np.zeros(v.shape, np.int32)
-        size = max(1, BLOCK_BYTES // v.nbytes)
-        parts = [(low, min(low + size, steps)) for low in range(0, steps, size)]
-        if op.wait:
-            for low, high in parts:
-                integrate(*self._part(currents, low, high), bias, v, self._block)
-        for low, high in parts:
-            if op.wait:
-                received, frame, bias = v[:, None], np.full(high - low, -1), np.zeros_like(bias)
-            else:
-                received, frame = self._part(currents, low, high)
-            how = self._block, op.reset == "subtract", op.signed
-            fire(received, frame, bias, threshold, v, sent, spikes, low, *how)
-
-    def _part(self, currents: Stream, low: int, high: int) -> tuple[Array, Array]:
-        values, frame = currents.block(low, high)
-        # Kernels take addresses, and spikes may come without a weight between.
-        in_order = np.ascontiguousarray(values, self._parameters[0].dtype)
-        return in_order.reshape(*values.shape[:2], -1), frame
+            how = op.reset == "subtract", op.signed, op.wait
+            fire(*reaching, min(steps, STEPS_TOGETHER), *self._parameters, *how, bits)
+        return BitsStream(self._shape, np.arange(steps), bits, self.signed)

@@ -2,210 +2,193 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 
-from neurocompile.ir import Array, Graph, Node, fixed_point
+from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.processes import (
     ConvSynapses,
+    DigitNeurons,
     Encoder,
+    IntegrateAndFire,
     LinearSynapses,
-    Neurons,
     PoolSynapses,
     ReshapeSynapses,
+    ScaleSynapses,
     SpikeMaxPool,
+    Synapses,
     WireSynapses,
 )
-from neurocompile_numpy.events.drive import (
-    BLOCK_OF_INTEGERS,
-    BLOCK_OF_REALS,
-    drive_groups,
-    drive_integers,
-    drive_reals,
-)
-from neurocompile_numpy.events.layout import places_of, whole_vectors
-from neurocompile_numpy.events.lists import MOST_CODES, Events
+from neurocompile_numpy.events.drive import WIDTHS
+from neurocompile_numpy.events.layout import aligned, by_place, places_of, whole_vectors
+from neurocompile_numpy.events.vectors import BIAS
 from neurocompile_numpy.events.windows import Windows, taps
 
 _MOST_BYTES = 256 << 20
-"""Of the weights of a layer and their negatives: a second copy of larger ones would not be worth its room."""
+"""Of the weights of a layer as they are laid out: a second copy of larger ones would not be worth its room."""
 
-_NO_NEGATIVE = -128
-"""The one ``int8`` whose negative is none."""
+_MOST_ROWS = 1 << 16
+"""That numbers of 16 bits tell apart."""
+
+_SUM_BITS = 31
+"""Of sums of weights that are real, and are whole multiples of a power of two."""
 
 
 @dataclass(frozen=True)
-class Route(ABC):
+class Route:
     """The way from the spikes of a source to the currents of weights.
 
     Parameters
     ----------
+    name
+        Of the weights.
     source
         The node whose spikes they are.
+    signed
+        Whether some of these are -1: their weights, with the other sign, are rows of their own.
+    tap, entry
+        A place ``p`` is reached by the entries from ``tap[p]`` to ``tap[p + 1]``, each a row of the source's bits,
+        and the number of the row of weights for its first channel.
+    rows
+        ``(rows, outputs)``, the last of them 0: the weights that an event adds. Bytes, or whole numbers of 32 bits.
+    first_output
+        Where each row begins among the outputs of a place, if it does not reach all.
     exponent
         Of the power of two that sums are multiplied by.
     """
 
+    name: str
     source: str
+    signed: bool
+    tap: Array
+    entry: Array
+    rows: Array
+    first_output: Array | None
     exponent: int
 
-    @abstractmethod
-    def currents(self, events: Events, low: int, high: int) -> Array:
-        """Give the currents ``(images, steps, places, outputs)`` that events cause from one step to another."""
-
-
-@dataclass(frozen=True)
-class RowRoute(Route):
-    """One on which every event reaches every output of a place.
-
-    Parameters
-    ----------
-    source, exponent
-        As of ``Route``.
-    tap, run, base
-        A place ``p`` is reached by the runs from ``tap[p]`` to ``tap[p + 1]``, each from one place of the source
-        to another, ``(runs, 2)``. A base makes their events' codes the numbers of rows.
-    most
-        Places of the source that reach one place.
-    rows
-        ``(blocks, rows, outputs of a block)``: for each of these places and each channel its weights, and then
-        these with the other sign, ``int8`` or ``float64``.
-    """
-
-    tap: Array
-    run: Array
-    base: Array
-    most: int
-    rows: Array
-
-    @classmethod
-    def of(cls, source: str, exponent: int, held: Array, slabs: Array) -> RowRoute:
-        """Lay out the weights.
-
-        Parameters
-        ----------
-        source, exponent
-            As of ``Route``.
-        held
-            ``(places, taps)``: the place of the source at each tap of a window, -1 for none.
-        slabs
-            The weights ``(taps, channels, outputs)``.
-        """
-        signed = _signed(slabs)
-        taps_, codes, outputs = signed.shape
-        filled = np.pad(signed, [(0, 0), (0, 0), (0, whole_vectors(outputs) - outputs)])
-        size = min(filled.shape[2], BLOCK_OF_INTEGERS if filled.dtype == np.int8 else BLOCK_OF_REALS)
-        rows = np.ascontiguousarray(filled.reshape(taps_ * codes, -1, size).transpose(1, 0, 2))
-        # Taps that hold one place after another are one run.
-        inside = held >= 0
-        begins = inside.copy()
-        begins[:, 1:] &= ~(inside[:, :-1] & (held[:, 1:] == held[:, :-1] + 1))
-        place, first = np.nonzero(begins)
-        order = np.cumsum(begins[inside])
-        length = np.bincount(order, minlength=len(place) + 1)[1:]
-        starts = held[place, first]
-        tap = np.concatenate([[0], begins.sum(axis=1).cumsum()])
-        run = np.stack([starts, starts + length], axis=1)
-        return cls(source, exponent, tap, run, (first - starts) * codes, taps_, rows)
-
-    def currents(self, events: Events, low: int, high: int) -> Array:
-        """As of ``Route``."""
-        images, (blocks, _, size) = len(events.start), self.rows.shape
-        most = events.most * self.most
-        way = events.start, low, events.codes, self.tap, self.run, self.base, self.rows, most
-        shape = images, high - low, len(self.tap) - 1, blocks * size
-        currents = np.empty(shape, _type_of_sums(self.rows))
-        if currents.dtype == np.int32:
-            drive_integers(*way, self.exponent, currents)
-        else:
-            drive_reals(*way, currents)
-        return currents
-
-
-@dataclass(frozen=True)
-class GroupRoute(Route):
-    """One on which an event reaches the outputs of its group: the places that each place of the source reaches.
-
-    Parameters
-    ----------
-    source, exponent
-        As of ``Route``.
-    windows
-        The places that each place of the source reaches.
-    slab
-        Of each of these the weights that lie between them.
-    weights
-        ``(slabs, codes, outputs of a group)``, of either sign as in ``RowRoute``.
-    channels
-        Of a group.
-    shape
-        Of the currents of an image, ``(places, outputs)``.
-    """
-
-    windows: Windows
-    slab: Array
-    weights: Array
-    channels: int
-    shape: tuple[int, int]
-
-    @classmethod
-    def of(cls, source: str, exponent: int, held: Array, slabs: Array, groups: int, places: int) -> GroupRoute:
-        """Lay out the weights of so many groups, from so many places; the rest as of ``RowRoute.of``."""
-        taps_, channels, outputs = slabs.shape
-        # All channels one after another, each with the outputs of its group.
-        by_group = slabs.reshape(taps_, channels, groups, -1).transpose(0, 2, 1, 3)
-        weights = _signed(by_group.reshape(taps_, channels * groups, -1))
-        inside = held >= 0
-        target, slab = np.nonzero(inside)
-        order = np.argsort(held[inside], kind="stable")
-        counts = np.bincount(held[inside], minlength=places)
-        reached = Windows(np.concatenate([[0], counts.cumsum()]), target[order])
-        return cls(source, exponent, reached, slab[order], weights, channels, (len(held), whole_vectors(outputs)))
-
-    def currents(self, events: Events, low: int, high: int) -> Array:
-        """As of ``Route``."""
-        way = events.start, low, events.codes, self.windows.tap, self.windows.position, self.slab
-        currents = np.empty((len(events.start), high - low, *self.shape), _type_of_sums(self.weights))
-        drive_groups(*way, self.weights, self.channels, currents)
-        return fixed_point.shift(currents, self.exponent) if self.exponent else currents
+    def blocks(self) -> list[Array]:
+        """Lay out weights for ``row_adder``: blocks of some outputs side by side, each ``(rows, outputs)``."""
+        rows, outputs = self.rows.shape
+        filled = np.zeros((rows, whole_vectors(outputs)), self.rows.dtype)
+        filled[:, :outputs] = self.rows
+        blocks, first = [], 0
+        while first < filled.shape[1]:
+            width = next(width for width in WIDTHS if width <= filled.shape[1] - first)
+            block = filled[:, first : first + width]
+            first += width
+            if block.dtype == np.int8:
+                lower, upper = block[:, : width // 2].astype(np.int16), block[:, width // 2 :].astype(np.int16)
+                block = (lower + BIAS) + upper * 256
+            blocks.append(aligned(block))
+        return blocks
 
 
 def route(graph: Graph, node: Node) -> Route | None:
     """Find the route that leads through a node's weights, if it is one for events."""
     op = node.op
-    if not isinstance(op, ConvSynapses | LinearSynapses) or op.weight.min() == _NO_NEGATIVE:
+    if not isinstance(op, Synapses):
         return None
     source = graph[node.inputs[0]]
     if isinstance(op, LinearSynapses) and isinstance(source.op, ReshapeSynapses):
         # The same spikes, wherever they lie.
         source = graph[source.inputs[0]]
-    shape = graph.types[source.name].shape
+    if not carries_events(graph, source):
+        return None
+    channels, places = places_of(graph.types[source.name].shape)
+    reached, slabs, groups = _kernel(op, graph.types[source.name].shape)
+    tap, place, slab, most, sender = _arrivals(graph, source, *reached)
+    signed = takes_back(graph, sender)
+    taps_, inputs, outputs = slabs.shape
+    numbers = taps_ * channels
+    if (1 + signed) * numbers >= _MOST_ROWS:
+        return None
+    weights = _whole(slabs, most)
+    if weights is None or (signed and weights[0].min(initial=0) == -BIAS):
+        return None
+    mantissas, exponent = weights
+    by_channel = mantissas.reshape(taps_, inputs, groups, outputs // groups).transpose(0, 2, 1, 3)
+    rows = by_channel.reshape(numbers, outputs // groups)
+    none = np.zeros((1, rows.shape[1]), rows.dtype)
+    whole = np.concatenate([rows, -rows, none] if signed else [rows, none])
+    if whole.nbytes > _MOST_BYTES:
+        return None
+    entry = np.stack([place, slab * channels], axis=1)
+    if signed:
+        entry = np.stack([entry * (2, 1), entry * (2, 1) + (1, numbers)], axis=1).reshape(-1, 2)
+        tap = tap * 2
+    first_output = None
+    if groups > 1 or isinstance(op, ScaleSynapses):
+        group = np.arange(channels) // inputs * (outputs // groups)
+        first_output = np.append(np.tile(group, (1 + signed) * taps_), 0)
+    exponent += op.weight_exponent
+    return Route(node.name, sender.name, signed, tap, entry.astype(np.int32), whole, first_output, exponent)
+
+
+def _kernel(op: Synapses, shape: tuple[int, ...]) -> tuple[tuple[Array, Array, Array], Array, int]:
+    """Give weights as those of a convolution.
+
+    Returns
+    -------
+    reached
+        Of all that reaches a place, in the order of the places: which place it is, one of the source, and the slab
+        of the weights between.
+    slabs
+        ``(slabs, channels of a group, outputs)``.
+    groups
+        How many groups of channels there are.
+    """
     channels, places = places_of(shape)
-    codes = 2 * whole_vectors(channels)
-    if not carries_events(graph, source) or max(places, op.weight.size // len(op.weight)) * codes > MOST_CODES:
+    every = np.arange(places)
+    if isinstance(op, ConvSynapses):
+        held = taps(op.window, shape[1:])
+        target, slab = np.nonzero(held >= 0)
+        kernels = op.weight.reshape(*op.weight.shape[:2], -1)
+        return (target, held[held >= 0], slab), kernels.transpose(2, 1, 0), op.groups
+    if isinstance(op, LinearSynapses):
+        # One place that is reached from all.
+        return (every * 0, every, every), op.weight.reshape(len(op.weight), -1, places).transpose(2, 1, 0), 1
+    weight = by_place(op.weight, shape)[:, None, :channels]
+    return (every, every, every % len(weight)), weight, channels
+
+
+def _arrivals(
+    graph: Graph, source: Node, target: Array, place: Array, slab: Array
+) -> tuple[Array, Array, Array, int, Node]:
+    """List what reaches each place, straight from what sends spikes: through a pool it is all of a window.
+
+    Returns
+    -------
+    tap, place, slab
+        Of place ``p`` from ``tap[p]`` to ``tap[p + 1]``: a place of the sender, and a slab of weights.
+    most
+        Places that reach another through one weight.
+    sender
+        Of the spikes.
+    """
+    most, places = 1, int(target[-1]) + 1
+    while isinstance(source.op, PoolSynapses):
+        below = graph[source.inputs[0]]
+        windows = Windows.of(taps(source.op.window, graph.types[below.name].shape[1:]))
+        size = np.diff(windows.tap)[place]
+        target, slab = np.repeat(target, size), np.repeat(slab, size)
+        within = np.arange(size.sum()) - np.repeat(size.cumsum() - size, size)
+        place = windows.position[np.repeat(windows.tap[place], size) + within]
+        source, most = below, most * int(size.max())
+    tap = np.concatenate([[0], np.bincount(target, minlength=places).cumsum()])
+    return tap, place, slab, most, source
+
+
+def _whole(slabs: Array, most: int) -> tuple[Array, int] | None:
+    """Give weights as whole numbers times a power of two, such that no sum of those of a step overflows."""
+    if slabs.dtype == np.int8:
+        return slabs, 0
+    largest = most * float(np.abs(slabs).sum(axis=(0, 1)).max())
+    places = _SUM_BITS - int(np.frexp(largest)[1])
+    whole = np.ldexp(slabs, places)
+    if not np.array_equal(whole, np.rint(whole)):
         return None
-    if 2 * op.weight.nbytes > _MOST_BYTES:
-        return None
-    # A linear layer is one place that is reached from all.
-    held = taps(op.window, shape[1:]) if isinstance(op, ConvSynapses) else np.arange(places)[None]
-    kernels = op.weight if isinstance(op, LinearSynapses) else op.weight.reshape(*op.weight.shape[:2], -1)
-    slabs = kernels.reshape(len(op.weight), -1, held.shape[1]).transpose(2, 1, 0)
-    if isinstance(op, LinearSynapses) or op.groups == 1:
-        return RowRoute.of(source.name, op.weight_exponent, held, slabs)
-    return GroupRoute.of(source.name, op.weight_exponent, held, slabs, op.groups, places)
-
-
-def _signed(slabs: Array) -> Array:
-    """Put to the weights of each code, ``(slabs, channels, outputs)``, these with the other sign."""
-    filled = np.pad(slabs, [(0, 0), (0, whole_vectors(slabs.shape[1]) - slabs.shape[1]), (0, 0)])
-    signed: Array = np.concatenate([filled, -filled], axis=1)
-    return signed
-
-
-def _type_of_sums(weights: Array) -> type[np.generic]:
-    return np.int32 if weights.dtype == np.int8 else np.float64
+    return whole.astype(np.int32), -places
 
 
 def carries_events(graph: Graph, node: Node) -> bool:
@@ -221,4 +204,11 @@ def sends_spikes(graph: Graph, node: Node) -> bool:
         return sends_spikes(graph, graph[node.inputs[0]])
     if isinstance(node.op, Encoder):
         return node.op.code == "poisson"
-    return isinstance(node.op, Neurons) and node.op.largest == 1
+    return isinstance(node.op, IntegrateAndFire | DigitNeurons)
+
+
+def takes_back(graph: Graph, node: Node) -> bool:
+    """Tell whether some of the spikes that a node sends are -1."""
+    if isinstance(node.op, SpikeMaxPool | WireSynapses | ReshapeSynapses):
+        return takes_back(graph, graph[node.inputs[0]])
+    return not isinstance(node.op, IntegrateAndFire) or node.op.signed

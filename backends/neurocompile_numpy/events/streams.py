@@ -13,11 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile.ir.processes import ScaleSynapses
+from neurocompile_numpy.events.bits import counts, packed, unpacked
 from neurocompile_numpy.events.layout import places_of, whole_vectors
-from neurocompile_numpy.events.lists import Events, add_counts
-from neurocompile_numpy.events.routes import Route
-from neurocompile_numpy.events.windows import Windows
 
 
 @dataclass(frozen=True)
@@ -70,16 +67,9 @@ class Stream(ABC):
         whole[self.frame >= 0] = frames[self.frame[self.frame >= 0]]
         return whole
 
-    @cached_property
-    def events(self) -> Events:
-        """Of spikes, which have a frame for every step."""
-        return Events.of(self.places.view(np.int8))
-
-    def block(self, low: int, high: int) -> tuple[Array, Array]:
-        """Give places with frames for the steps from one to another, and for each of these its frame."""
-        if len(self.frame) > 1 and self.frame[-1] == len(self.frame) - 1:
-            return self.places[:, low:high], np.arange(high - low)
-        return self.places, self.frame[low:high]
+    def bits(self, *, signed: bool) -> Array:
+        """Pack spikes, which have a frame for every step, as ``packed`` does."""
+        return packed(self.places, signed=signed)
 
     def count(self) -> Array:
         """Count the values other than 0 of each neuron, over all steps and images: ``shape``."""
@@ -147,152 +137,42 @@ class PlacesStream(Stream):
         """As of ``Stream``."""
         return self.values
 
+
+@dataclass(frozen=True)
+class BitsStream(Stream):
+    """Spikes as kernels leave them.
+
+    Parameters
+    ----------
+    shape, frame
+        As of ``Stream``.
+    values
+        As ``packed``.
+    signed
+        Whether some are -1.
+    """
+
+    values: Array
+    signed: bool
+
+    @property
+    def images(self) -> int:
+        """As of ``Stream``."""
+        return len(self.values)
+
+    @cached_property
+    def places(self) -> Array:
+        """As of ``Stream``."""
+        return unpacked(self.values, signed=self.signed)
+
+    def bits(self, *, signed: bool) -> Array:
+        """As of ``Stream``."""
+        assert signed == self.signed
+        return self.values
+
     def count(self) -> Array:
         """As of ``Stream``."""
-        _, _, places, channels = self.values.shape
-        counts = np.zeros(places * channels, np.int64)
-        add_counts(self.values.view(np.int8).reshape(-1, places * channels), counts)
-        by_place = counts.reshape(places, channels)[:, : places_of(self.shape)[0]]
-        total: Array = by_place.T.reshape(self.shape)
+        channels, places = places_of(self.shape)
+        by_place = counts(self.values).reshape(places, 1 + self.signed, -1).sum(axis=1, dtype=np.int64)
+        total: Array = by_place[:, :channels].T.reshape(self.shape)
         return total
-
-
-@dataclass(frozen=True)
-class PooledStream(Stream):
-    """The sums of a pool of spikes, which are not added up if only events are asked for.
-
-    Parameters
-    ----------
-    shape, frame
-        As of ``Stream``.
-    source
-        The spikes.
-    windows
-        That they are added up in.
-    """
-
-    source: Stream
-    windows: Windows
-
-    @property
-    def images(self) -> int:
-        """As of ``Stream``."""
-        return self.source.images
-
-    @cached_property
-    def places(self) -> Array:
-        """As of ``Stream``."""
-        values = self.source.places
-        return self.windows.sums(values.view(np.int8) if values.dtype == np.bool_ else values)
-
-    @cached_property
-    def events(self) -> Events:
-        """The events of all places of a window, one after another."""
-        channels = self.source.places.shape[3]
-        return self.source.events.pooled(self.windows.tap, self.windows.position, channels)
-
-
-@dataclass(frozen=True)
-class RoutedStream(Stream):
-    """The currents that spikes cause, computed when they are asked for.
-
-    Parameters
-    ----------
-    shape, frame
-        As of ``Stream``.
-    source
-        The spikes.
-    route
-        That they take.
-    """
-
-    source: Stream
-    route: Route
-
-    @property
-    def images(self) -> int:
-        """As of ``Stream``."""
-        return self.source.images
-
-    @cached_property
-    def places(self) -> Array:
-        """As of ``Stream``."""
-        return self.route.currents(self.source.events, 0, self.steps)
-
-    def block(self, low: int, high: int) -> tuple[Array, Array]:
-        """As of ``Stream``."""
-        return self.route.currents(self.source.events, low, high), np.arange(high - low)
-
-
-@dataclass(frozen=True)
-class ScaledStream(Stream):
-    """What one-to-one weights make of a stream, computed when it is asked for.
-
-    Parameters
-    ----------
-    shape, frame
-        As of ``Stream``.
-    source
-        What they are applied to.
-    synapses
-        The weights, laid out as places with all their channels.
-    """
-
-    source: Stream
-    synapses: ScaleSynapses
-
-    @property
-    def images(self) -> int:
-        """As of ``Stream``."""
-        return self.source.images
-
-    @cached_property
-    def places(self) -> Array:
-        """As of ``Stream``."""
-        scaled: Array = self.synapses.run(self.source.places)
-        return scaled
-
-    def block(self, low: int, high: int) -> tuple[Array, Array]:
-        """As of ``Stream``."""
-        values, frame = self.source.block(low, high)
-        return self.synapses.run(values), frame
-
-
-@dataclass(frozen=True)
-class SummedStream(Stream):
-    """The sum of currents, added up when it is asked for.
-
-    Parameters
-    ----------
-    shape, frame
-        As of ``Stream``.
-    parts
-        What is added up.
-    """
-
-    parts: tuple[Stream, ...]
-
-    @property
-    def images(self) -> int:
-        """As of ``Stream``."""
-        return self.parts[0].images
-
-    @cached_property
-    def places(self) -> Array:
-        """As of ``Stream``."""
-        total, _ = self.block(0, self.steps)
-        return total
-
-    def block(self, low: int, high: int) -> tuple[Array, Array]:
-        """As of ``Stream``."""
-        blocks = [part.block(low, high) for part in self.parts]
-        real = any(values.dtype.kind == "f" for values, _ in blocks)
-        images, _, *neurons = blocks[0][0].shape
-        total = np.zeros((images, high - low, *neurons), np.float64 if real else np.int32)
-        for values, frame in blocks:
-            if np.array_equal(frame, np.arange(high - low)):
-                total += values
-                continue
-            for step in np.flatnonzero(frame >= 0):
-                total[:, step] += values[:, frame[step]]
-        return total, np.arange(high - low)

@@ -1,7 +1,7 @@
 """The vector instructions of the kernels, written in LLVM's own terms, which fit them to whatever the CPU has.
 
-A vector of 16 lanes is one instruction with AVX-512, two with AVX2 and four with NEON; without any of these LLVM
-takes the lanes one after another.
+A vector of many lanes becomes as many instructions as the CPU needs: AVX-512, AVX2, SSE or NEON; without any of
+these LLVM takes the lanes one after another.
 """
 
 from __future__ import annotations
@@ -9,37 +9,55 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from llvmlite import ir
-from numba import types
+from llvmlite import binding, ir
+from numba import config, types
 from numba.extending import intrinsic
 
 from neurocompile.ir.fixed_point import CURRENT_SHIFT, MEMBRANE_BITS, MEMBRANE_MAX
 
-LANES = 16
-"""Of a vector."""
+CHANNELS = 32
+"""Whose spikes make a word, and are listed at once."""
+
+MOST_ADDED = 256
+"""Rows of bytes whose sums fit into 16 bits."""
+
+UNROLLED = 4
+"""Rows that are added between two tests whether there are more."""
+
+BIAS = 128
+"""That the lower byte of a pair is stored with, so that it is never negative."""
+
+MOST_TALLIED = 255
+"""Steps that are counted in a byte."""
 
 _Builder = Any
 _Value = Any
 
-_I8, _I16, _I32, _I64 = ir.IntType(8), ir.IntType(16), ir.IntType(32), ir.IntType(64)
+_I1, _I8, _I16, _I32, _I64 = (ir.IntType(width) for width in (1, 8, 16, 32, 64))
+_REAL = ir.DoubleType()
+
+_HALF_BYTE = 8
+"""Channels that a table is asked for at once."""
+
+features = config.CPU_FEATURES
+if features is None:
+    features = binding.get_host_cpu_features().flatten()
+has_long_vectors = "+avx512bw" in features.split(",")
+"""Whether registers hold 64 bytes, and there are 32 of them."""
 
 
-def _vector(element: ir.Type) -> ir.VectorType:
-    return ir.VectorType(element, LANES)
+def _pointer(builder: _Builder, address: _Value, kind: ir.Type) -> _Value:
+    return builder.inttoptr(address, kind.as_pointer())
 
 
-def _pointer(builder: _Builder, address: _Value, kind: ir.Type, offset: int) -> _Value:
-    return builder.inttoptr(builder.add(address, _I64(offset)), kind.as_pointer())
-
-
-def _load(builder: _Builder, address: _Value, kind: ir.Type, offset: int = 0) -> _Value:
-    value = builder.load(_pointer(builder, address, kind, offset))
+def _load(builder: _Builder, address: _Value, kind: ir.Type) -> _Value:
+    value = builder.load(_pointer(builder, address, kind))
     value.align = 1
     return value
 
 
-def _store(builder: _Builder, value: _Value, address: _Value, offset: int = 0) -> None:
-    builder.store(value, _pointer(builder, address, value.type, offset)).align = 1
+def _store(builder: _Builder, value: _Value, address: _Value) -> None:
+    builder.store(value, _pointer(builder, address, value.type)).align = 1
 
 
 def _splat(builder: _Builder, value: _Value, lanes: int) -> _Value:
@@ -48,195 +66,454 @@ def _splat(builder: _Builder, value: _Value, lanes: int) -> _Value:
     return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
 
 
+def _all(kind: ir.VectorType, value: float) -> ir.Constant:
+    return ir.Constant(kind, [value] * kind.count)
+
+
+def _at(builder: _Builder, address: _Value, offset: _Value | int) -> _Value:
+    return builder.add(address, _I64(offset) if isinstance(offset, int) else offset)
+
+
+class _Loop:
+    """A loop in LLVM's terms: ``i`` goes from a start to an end, and some values change on the way.
+
+    Used as a context, within which ``values`` are to be replaced by what they are after one more turn.
+    """
+
+    def __init__(self, builder: _Builder, start: _Value, end: _Value, step: int, values: Sequence[_Value]) -> None:
+        self._builder, self._end, self._step = builder, end, step
+        before = builder.block
+        self._body, self._after = (builder.append_basic_block(name) for name in ("body", "after"))
+        builder.cbranch(builder.icmp_signed("<", start, end), self._body, self._after)
+        builder.position_at_end(self._after)
+        self._results = [builder.phi(value.type) for value in values]
+        builder.position_at_end(self._body)
+        self.i = builder.phi(_I64)
+        self._phis = [builder.phi(value.type) for value in values]
+        self.i.add_incoming(start, before)
+        for phi, result, value in zip(self._phis, self._results, values, strict=True):
+            phi.add_incoming(value, before)
+            result.add_incoming(value, before)
+        self.values: list[_Value] = list(self._phis)
+
+    def __enter__(self) -> _Loop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        builder, last = self._builder, self._builder.block
+        following = builder.add(self.i, _I64(self._step))
+        builder.cbranch(builder.icmp_signed("<", following, self._end), self._body, self._after)
+        self.i.add_incoming(following, last)
+        for phi, result, value in zip(self._phis, self._results, self.values, strict=True):
+            phi.add_incoming(value, last)
+            result.add_incoming(value, last)
+        builder.position_at_end(self._after)
+        self.values = self._results
+
+
 @intrinsic
-def append(typing: Any, to: Any, codes: Any, base: Any) -> Any:  # noqa: ARG001
-    """``append(to, codes, base)``: add a base to 16 numbers ``uint32``, and store them."""
+def load_word(typing: Any, address: Any) -> Any:  # noqa: ARG001
+    """``load_word(address)``: read 32 bits."""
 
     def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
-        to, codes, base = arguments
-        bases = _splat(builder, builder.trunc(base, _I32), LANES)
-        _store(builder, builder.add(_load(builder, codes, _vector(_I32)), bases), to)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
-
-
-@intrinsic
-def masks(typing: Any, address: Any) -> Any:  # noqa: ARG001
-    """``masks(address)``: of 16 values ``int8`` a bit for each above 0, and one for each below."""
-
-    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
-        values = _load(builder, arguments[0], _vector(_I8))
-        zero = ir.Constant(_vector(_I8), [0] * LANES)
-        found = [builder.icmp_signed(order, values, zero) for order in (">", "<")]
-        bits = [builder.zext(builder.bitcast(each, ir.IntType(LANES)), _I64) for each in found]
-        return context.make_tuple(builder, signature.return_type, bits)
-
-    return types.UniTuple(types.int64, 2)(types.int64), generate
-
-
-@intrinsic
-def expand(typing: Any, to: Any, lanes: Any, base: Any) -> Any:  # noqa: ARG001
-    """``expand(to, lanes, base)``: add a base to 8 numbers ``uint8``, and store them as ``uint32``."""
-
-    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
-        to, lanes, base = arguments
-        wide = builder.zext(_load(builder, lanes, ir.VectorType(_I8, LANES // 2)), ir.VectorType(_I32, LANES // 2))
-        _store(builder, builder.add(wide, _splat(builder, builder.trunc(base, _I32), LANES // 2)), to)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
-
-
-@intrinsic
-def count_ones(typing: Any, bits: Any) -> Any:  # noqa: ARG001
-    """``count_ones(bits)``: how many bits are set."""
-
-    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
-        return builder.ctpop(arguments[0])
+        return builder.zext(_load(builder, arguments[0], _I32), _I64)
 
     return types.int64(types.int64), generate
 
 
-def row_adder(vectors: int, row: ir.Type, sum_: ir.Type, total: ir.Type) -> Callable[..., None]:
-    """Make ``add_rows(rows, stride, list, count, to)``: add up the listed rows, and the sum to what ``to`` holds.
+@intrinsic
+def list_by_table(typing: Any, to: Any, bits: Any, base: Any) -> Any:  # noqa: ARG001
+    """Do the same as ``list_by_compression``, 8 bits at a time, by a table of what each pattern lists."""
 
-    The sums stay in registers.
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        to, bits, base = arguments
+        row = ir.VectorType(_I16, _HALF_BYTE)
+        table, listed = builder.ptrtoint(_table(builder.module), _I64), _I64(0)
+        for first in range(0, CHANNELS, _HALF_BYTE):
+            some = builder.and_(builder.lshr(bits, _I64(first)), _I64(255))
+            lanes = _load(builder, _at(builder, table, builder.shl(some, _I64(4))), row)
+            start = builder.trunc(_at(builder, base, first), _I16)
+            numbers = builder.add(lanes, _splat(builder, start, _HALF_BYTE))
+            _store(builder, numbers, _at(builder, to, builder.shl(listed, _I64(1))))
+            listed = builder.add(listed, builder.ctpop(some))
+        return listed
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def list_by_compression(typing: Any, to: Any, bits: Any, base: Any) -> Any:  # noqa: ARG001
+    """``list_by_compression(to, bits, base)``: store a base plus the number of each bit that is set.
+
+    Numbers are ``uint16``. Up to 32 are stored, and what is behind those of the bits that are set is overwritten.
+
+    Returns
+    -------
+    int
+        How many bits are set.
+    """
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        to, bits, base = arguments
+        kind, flags = ir.VectorType(_I16, CHANNELS), ir.VectorType(_I1, CHANNELS)
+        start = _splat(builder, builder.trunc(base, _I16), CHANNELS)
+        numbers = builder.add(start, ir.Constant(kind, list(range(CHANNELS))))
+        word = builder.trunc(bits, _I32)
+        function = _declared(
+            builder.module, "llvm.experimental.vector.compress.v32i16", ir.FunctionType(kind, [kind, flags, kind])
+        )
+        whole = builder.call(function, [numbers, builder.bitcast(word, flags), ir.Constant(kind, ir.Undefined)])
+        _store(builder, whole, to)
+        return builder.zext(builder.ctpop(word), _I64)
+
+    return types.int64(types.int64, types.int64, types.int64), generate
+
+
+list_channels = list_by_compression if "+avx512vbmi2" in features.split(",") else list_by_table
+"""The faster of the two."""
+
+
+@intrinsic
+def pad(typing: Any, to: Any, number: Any) -> Any:  # noqa: ARG001
+    """``pad(to, number)``: store a number ``uint16`` as often as rows are added at once."""
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        to, number = arguments
+        _store(builder, _splat(builder, builder.trunc(number, _I16), UNROLLED), to)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+def row_adder(outputs: int) -> Callable[..., None]:
+    """Make ``add_rows(rows, numbers, count, to, exponent, like)``: add up rows, and the sums to what ``to`` holds.
+
+    Numbers are ``uint16``, and as many as to be added at once, or a multiple. The sums are multiplied by a power
+    of two. They are ``int32`` or ``float64``, as ``like`` is, and stay in registers until all are added.
+
+    Rows for ``int32`` are bytes in pairs, each one number of 16 bits: the lower byte is that of an output of the
+    first half, plus 128, the upper one that of the output of the second half at the same place. The sum of the
+    numbers, and that of their upper bytes, give both. Rows for ``float64`` are ``int32``, and so are their sums.
 
     Parameters
     ----------
-    vectors
-        How many vectors of a row are added.
-    row, sum_, total
-        The types of the rows' values, of the sums in registers, and of those in memory.
+    outputs
+        Of a row.
     """
-    is_real = isinstance(sum_, ir.DoubleType)
-    row_bytes, total_bytes = (_bytes(kind) * LANES for kind in (row, total))
 
-    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
-        rows, stride, numbers, count, to = arguments
-        add = builder.fadd if is_real else builder.add
-        zero = ir.Constant(_vector(sum_), [0.0 if is_real else 0] * LANES)
-        before, loop, after = builder.block, builder.append_basic_block("row"), builder.append_basic_block("sum")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        i = builder.phi(_I64)
-        sums = [builder.phi(_vector(sum_)) for _ in range(vectors)]
-        number = builder.zext(_load(builder, builder.add(numbers, builder.shl(i, _I64(2))), _I32), _I64)
-        address = builder.add(rows, builder.mul(number, stride))
-        added = []
-        for k in range(vectors):
-            values = _load(builder, address, _vector(row), k * row_bytes)
-            added.append(add(sums[k], values if is_real else builder.sext(values, _vector(sum_))))
-        following = builder.add(i, _I64(1))
-        builder.cbranch(builder.icmp_signed("<", following, count), loop, after)
-        for phi, start, end in zip((i, *sums), (_I64(0), *[zero] * vectors), (following, *added), strict=True):
-            phi.add_incoming(start, before)
-            phi.add_incoming(end, loop)
-        builder.position_at_end(after)
-        for k in range(vectors):
-            held = _load(builder, to, _vector(total), k * total_bytes)
-            wide = added[k] if is_real else builder.sext(added[k], _vector(total))
-            _store(builder, add(held, wide), to, k * total_bytes)
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
+        rows, numbers, count, to, exponent, _ = arguments
+        if isinstance(signature.args[-1], types.Float):
+            sums = [_sum_of_words(builder, rows, numbers, count, outputs)]
+        else:
+            sums = _sums_of_pairs(builder, rows, numbers, count, outputs)
+        for part, total in enumerate(sums):
+            scaled = _scaled(builder, total, exponent, signature.args[-1])
+            place = _at(builder, to, part * scaled.type.count * _bytes(scaled.type.element))
+            _store(builder, _add(builder, _load(builder, place, scaled.type), scaled), place)
         return context.get_dummy_value()
 
     @intrinsic
-    def add_rows(typing: Any, rows: Any, stride: Any, numbers: Any, count: Any, to: Any) -> Any:  # noqa: ARG001
-        return types.void(*[types.int64] * 5), generate
+    def add_rows(
+        typing: Any,  # noqa: ARG001
+        rows: Any,  # noqa: ARG001
+        numbers: Any,  # noqa: ARG001
+        count: Any,  # noqa: ARG001
+        to: Any,  # noqa: ARG001
+        exponent: Any,  # noqa: ARG001
+        like: Any,
+    ) -> Any:
+        return types.void(*[types.int64] * 5, like), generate
 
     adder: Callable[..., None] = add_rows
     return adder
 
 
+def _sum_of_words(builder: _Builder, rows: _Value, numbers: _Value, count: _Value, outputs: int) -> _Value:
+    kind = ir.VectorType(_I32, outputs)
+    with _Loop(builder, _I64(0), count, UNROLLED, [_all(kind, 0)]) as loop:
+        (total,) = loop.values
+        for address in _addresses(builder, rows, numbers, loop.i, outputs * 4):
+            total = builder.add(total, _load(builder, address, kind))
+        loop.values = [total]
+    return loop.values[0]
+
+
+def _sums_of_pairs(
+    builder: _Builder, rows: _Value, numbers: _Value, count: _Value, outputs: int
+) -> tuple[_Value, _Value]:
+    narrow, wide = (ir.VectorType(kind, outputs // 2) for kind in (_I16, _I32))
+    with _Loop(builder, _I64(0), count, MOST_ADDED, [_all(wide, 0)] * 2) as parts:
+        left = builder.sub(count, parts.i)
+        most = _I64(MOST_ADDED)
+        some = builder.select(builder.icmp_signed("<", left, most), left, most)
+        with _Loop(builder, parts.i, _at(builder, parts.i, some), UNROLLED, [_all(narrow, 0)] * 2) as loop:
+            both, upper = loop.values
+            for address in _addresses(builder, rows, numbers, loop.i, outputs):
+                pairs = _load(builder, address, narrow)
+                both = builder.add(both, pairs)
+                upper = builder.add(upper, builder.ashr(pairs, _all(narrow, 8)))
+            loop.values = [both, upper]
+        both, upper = loop.values
+        biases = _splat(builder, builder.trunc(builder.mul(some, _I64(BIAS)), _I16), outputs // 2)
+        lower = builder.sub(builder.sub(both, builder.shl(upper, _all(narrow, 8))), biases)
+        parts.values = [
+            builder.add(total, builder.sext(sums, wide))
+            for total, sums in zip(parts.values, (lower, upper), strict=True)
+        ]
+    return parts.values[0], parts.values[1]
+
+
+def _addresses(builder: _Builder, rows: _Value, numbers: _Value, first: _Value, row_bytes: int) -> list[_Value]:
+    """Give the addresses of the rows that are added at once."""
+    listed = _load(builder, _at(builder, numbers, builder.shl(first, _I64(1))), ir.IntType(16 * UNROLLED))
+    found = []
+    for k in range(UNROLLED):
+        number = builder.and_(builder.lshr(listed, listed.type(16 * k)), listed.type(2**16 - 1))
+        found.append(_at(builder, rows, builder.mul(number, _I64(row_bytes))))
+    return found
+
+
 @intrinsic
-def integrate(typing: Any, v: Any, current: Any, bias: Any, like: Any) -> Any:  # noqa: ARG001
-    """``integrate(v, current, bias, like)``: add a current and a bias to 16 membranes.
+def shift(typing: Any, value: Any, exponent: Any) -> Any:  # noqa: ARG001
+    """``shift(value, exponent)``: multiply an ``int32`` by a power of two, and round down; reals stay as they are."""
 
-    They are ``float64`` or ``int32``, as ``like`` is. Integer currents wrap around, and membranes saturate, as
-    Loihi's do.
-    """
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        value, exponent = arguments
+        return value if value.type == _REAL else _shifted(builder, value, builder.trunc(exponent, _I32), _I32)
 
-    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
-        kind = _membranes(signature)
-        _store(
-            builder, _integrated(builder, *(_load(builder, each, kind) for each in arguments[:3])), arguments[0]
-        )
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64, like), generate
+    return value(value, types.int64), generate
 
 
-def neuron_stepper(*, subtract: bool, signed: bool) -> Callable[..., None]:
-    """Make ``step(v, current, bias, threshold, count, spikes, like)``: 16 neurons of ``IntegrateAndFire``.
+def _shifted(builder: _Builder, value: _Value, exponent: _Value, kind: ir.IntType) -> _Value:
+    lanes = getattr(value.type, "count", 0)
+    none = kind(0)
+    left = builder.select(builder.icmp_signed(">", exponent, none), exponent, none)
+    right = builder.select(builder.icmp_signed("<", exponent, none), builder.neg(exponent), none)
+    both = [_splat(builder, bits, lanes) if lanes else bits for bits in (left, right)]
+    return builder.ashr(builder.shl(value, both[0]), both[1])
 
-    Membranes are as those of ``integrate``, ``count`` is ``int32`` and ``spikes`` are ``int8``.
+
+def _scaled(builder: _Builder, total: _Value, exponent: _Value, like: Any) -> _Value:
+    """Multiply sums by a power of two, as ``int32`` or ``float64``."""
+    if not isinstance(like, types.Float):
+        return _shifted(builder, total, builder.trunc(exponent, _I32), _I32)
+    # A power of two is an exponent, and nothing else.
+    power = builder.bitcast(builder.shl(builder.add(exponent, _I64(1023)), _I64(52)), _REAL)
+    lanes = total.type.count
+    reals = builder.sitofp(total, ir.VectorType(_REAL, lanes))
+    return builder.fmul(reals, _splat(builder, power, lanes))
+
+
+def _add(builder: _Builder, a: _Value, b: _Value) -> _Value:
+    return builder.fadd(a, b) if a.type.element == _REAL else builder.add(a, b)
+
+
+def neuron_runner(
+    lanes: int, *, subtract: bool = True, signed: bool = False, constant: bool = False
+) -> Callable[..., None]:
+    """Make ``run(currents, stride, steps, v, bias, threshold, sent, up, down, bits_stride, like)``.
+
+    It runs some neurons of ``IntegrateAndFire`` for some steps. Membranes, currents, bias and threshold are
+    ``int32`` or ``float64``, as ``like`` is, and ``sent`` is ``int32``: how many spikes were sent and not taken
+    back. The bits of the spikes are stored at ``up``, and those of spikes taken back at ``down``.
 
     Parameters
     ----------
+    lanes
+        How many neurons.
     subtract
         Whether a spike subtracts the threshold; else the membrane is 0 after it.
     signed
         Whether a neuron that has fired takes a spike back where its membrane is below 0.
+    constant
+        Whether the currents of all steps are those of the first.
     """
 
     def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
-        kind = _membranes(signature)
-        real = isinstance(kind.element, ir.DoubleType)
-        add, less = (builder.fadd, builder.fsub) if real else (builder.add, builder.sub)
-        compare = builder.fcmp_ordered if real else builder.icmp_signed
-        zeros, none = (ir.Constant(each, [0] * LANES) for each in (kind, _vector(_I32)))
-        v, current, bias, limit = (_load(builder, each, kind) for each in arguments[:4])
-        count, spikes = arguments[4:6]
-        x = _integrated(builder, v, current, bias)
-        up = compare(">", x, limit)
-        sent = builder.zext(up, _vector(_I8))
-        after = less(x, builder.select(up, limit, zeros)) if subtract else builder.select(up, zeros, x)
+        currents, stride, steps, v, bias, threshold, sent, up, down, bits_stride, _ = arguments
+        kind, whole = _membranes(signature, lanes), ir.VectorType(_I32, lanes)
+        add, less = (builder.fadd, builder.fsub) if kind.element == _REAL else (builder.add, builder.sub)
+        added, limit = (_load(builder, each, kind) for each in (bias, threshold))
+        held = [_load(builder, v, kind)]
+        received = _received(builder, _load(builder, currents, kind), added) if constant else None
         if signed:
-            counts = _load(builder, count, _vector(_I32))
-            down = builder.and_(compare("<", x, zeros), builder.icmp_signed(">", counts, none))
-            sent = builder.sub(sent, builder.zext(down, _vector(_I8)))
-            after = add(after, builder.select(down, limit, zeros))
-            _store(builder, builder.add(counts, builder.sext(sent, _vector(_I32))), count)
-        _store(builder, after, arguments[0])
-        _store(builder, sent, spikes)
+            held.append(_load(builder, sent, whole))
+        with _Loop(builder, _I64(0), steps, 1, held) as loop:
+            if not constant:
+                current = _load(builder, _at(builder, currents, builder.mul(loop.i, stride)), kind)
+                received = _received(builder, current, added)
+            x, bits = _integrated(builder, loop.values[0], received), builder.mul(loop.i, bits_stride)
+            fires = _compare(builder, ">", x, limit)
+            _store_bits(builder, fires, _at(builder, up, bits))
+            after = less(x, builder.select(fires, limit, _all(kind, 0))) if subtract else None
+            after = after or builder.select(fires, _all(kind, 0), x)
+            loop.values[0] = after
+            if signed:
+                count = loop.values[1]
+                some = builder.icmp_signed(">", count, _all(whole, 0))
+                back = builder.and_(_compare(builder, "<", x, _all(kind, 0)), some)
+                _store_bits(builder, back, _at(builder, down, bits))
+                given = builder.sub(builder.zext(fires, whole), builder.zext(back, whole))
+                loop.values = [add(after, builder.select(back, limit, _all(kind, 0))), builder.add(count, given)]
+        _store(builder, loop.values[0], v)
+        if signed:
+            _store(builder, loop.values[1], sent)
         return context.get_dummy_value()
 
     @intrinsic
-    def step(
+    def run(
         typing: Any,  # noqa: ARG001
+        currents: Any,  # noqa: ARG001
+        stride: Any,  # noqa: ARG001
+        steps: Any,  # noqa: ARG001
         v: Any,  # noqa: ARG001
-        current: Any,  # noqa: ARG001
         bias: Any,  # noqa: ARG001
         threshold: Any,  # noqa: ARG001
-        count: Any,  # noqa: ARG001
-        spikes: Any,  # noqa: ARG001
+        sent: Any,  # noqa: ARG001
+        up: Any,  # noqa: ARG001
+        down: Any,  # noqa: ARG001
+        bits_stride: Any,  # noqa: ARG001
         like: Any,
     ) -> Any:
-        return types.void(*[types.int64] * 6, like), generate
+        return types.void(*[types.int64] * 10, like), generate
 
-    stepper: Callable[..., None] = step
-    return stepper
-
-
-def _membranes(signature: Any) -> ir.VectorType:
-    """Give the type of 16 membranes, which is that of the last argument."""
-    return _vector(ir.DoubleType() if isinstance(signature.args[-1], types.Float) else _I32)
+    runner: Callable[..., None] = run
+    return runner
 
 
-def _integrated(builder: _Builder, v: _Value, current: _Value, bias: _Value) -> _Value:
-    if isinstance(v.type.element, ir.DoubleType):
-        return builder.fadd(builder.fadd(v, current), bias)
+@intrinsic
+def integrate(typing: Any, currents: Any, stride: Any, steps: Any, v: Any, bias: Any, like: Any) -> Any:  # noqa: ARG001
+    """``integrate(currents, stride, steps, v, bias, like)``: add currents and a bias to 32 membranes, step by step.
 
-    def constant(value: int) -> ir.Constant:
-        return ir.Constant(v.type, [value] * LANES)
+    Types are those of ``neuron_runner``. Integer currents wrap around, and membranes saturate, as Loihi's do.
+    """
 
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
+        currents, stride, steps, v, bias, _ = arguments
+        kind = _membranes(signature, CHANNELS)
+        added = _load(builder, bias, kind)
+        with _Loop(builder, _I64(0), steps, 1, [_load(builder, v, kind)]) as loop:
+            current = _load(builder, _at(builder, currents, builder.mul(loop.i, stride)), kind)
+            loop.values = [_integrated(builder, loop.values[0], _received(builder, current, added))]
+        _store(builder, loop.values[0], v)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5, like), generate
+
+
+@intrinsic
+def digit_step(
+    typing: Any,  # noqa: ARG001
+    v: Any,  # noqa: ARG001
+    current: Any,  # noqa: ARG001
+    limit: Any,  # noqa: ARG001
+    half: Any,  # noqa: ARG001
+    total: Any,  # noqa: ARG001
+    up: Any,  # noqa: ARG001
+    down: Any,  # noqa: ARG001
+    like: Any,
+) -> Any:
+    """``digit_step(v, current, limit, half, total, up, down, like)``: a step of 32 ``DigitNeurons``.
+
+    ``total`` is what they have sent, ``int32``; the rest as of ``neuron_runner``. They send a digit where a
+    membrane is beyond a limit.
+    """
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
+        kind, whole = _membranes(signature, CHANNELS), ir.VectorType(_I32, CHANNELS)
+        real = kind.element == _REAL
+        none = _all(kind, 0)
+        v, current, limit, half = (_load(builder, each, kind) for each in arguments[:4])
+        x = _integrated(builder, _add(builder, v, v), _received(builder, current, none))
+        total = _load(builder, arguments[4], whole)
+        lowest = builder.fsub(none, limit) if real else builder.sub(none, limit)
+        fires = _compare(builder, ">", x, limit)
+        some = builder.icmp_signed(">", total, _all(whole, 0))
+        back = builder.and_(_compare(builder, "<", x, lowest), some)
+        _store_bits(builder, fires, arguments[5])
+        _store_bits(builder, back, arguments[6])
+        given = builder.sub(builder.zext(fires, whole), builder.zext(back, whole))
+        _store(builder, builder.add(builder.add(total, total), given), arguments[4])
+        worth = _add(builder, half, half)
+        taken, returned = (builder.select(each, worth, none) for each in (fires, back))
+        after = builder.fsub(x, taken) if real else builder.sub(x, taken)
+        _store(builder, _add(builder, after, returned), arguments[0])
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 7, like), generate
+
+
+@intrinsic
+def tally(typing: Any, bits: Any, stride: Any, steps: Any, totals: Any) -> Any:  # noqa: ARG001
+    """``tally(bits, stride, steps, totals)``: add how often each of 32 bits is set to ``int32`` totals.
+
+    There are up to 255 steps.
+    """
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        bits, stride, steps, totals = arguments
+        narrow, whole = (ir.VectorType(kind, CHANNELS) for kind in (_I8, _I32))
+        with _Loop(builder, _I64(0), steps, 1, [_all(narrow, 0)]) as loop:
+            word = _load(builder, _at(builder, bits, builder.mul(loop.i, stride)), _I32)
+            flags = builder.bitcast(word, ir.VectorType(_I1, CHANNELS))
+            loop.values = [builder.add(loop.values[0], builder.zext(flags, narrow))]
+        counted = builder.zext(loop.values[0], whole)
+        _store(builder, builder.add(_load(builder, totals, whole), counted), totals)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), generate
+
+
+def _membranes(signature: Any, lanes: int) -> ir.VectorType:
+    """Give the type of some membranes, which is that of the last argument."""
+    return ir.VectorType(_REAL if isinstance(signature.args[-1], types.Float) else _I32, lanes)
+
+
+def _compare(builder: _Builder, order: str, a: _Value, b: _Value) -> _Value:
+    return (builder.fcmp_ordered if a.type.element == _REAL else builder.icmp_signed)(order, a, b)
+
+
+def _store_bits(builder: _Builder, flags: _Value, address: _Value) -> None:
+    _store(builder, builder.bitcast(flags, ir.IntType(flags.type.count)), address)
+
+
+def _received(builder: _Builder, current: _Value, bias: _Value) -> _Value:
+    """Give what a current and a bias add to a membrane."""
+    if current.type.element == _REAL:
+        return builder.fadd(current, bias)
     unused = 32 - MEMBRANE_BITS
-    received = builder.ashr(builder.shl(current, constant(unused + CURRENT_SHIFT)), constant(unused))
-    x = builder.add(v, builder.add(received, bias))
-    for order, bound in (("<", constant(-MEMBRANE_MAX)), (">", constant(MEMBRANE_MAX))):
+    wrapped = builder.shl(current, _all(current.type, unused + CURRENT_SHIFT))
+    return builder.add(builder.ashr(wrapped, _all(current.type, unused)), bias)
+
+
+def _integrated(builder: _Builder, v: _Value, received: _Value) -> _Value:
+    x = _add(builder, v, received)
+    if x.type.element == _REAL:
+        return x
+    for order, bound in (("<", _all(x.type, -MEMBRANE_MAX)), (">", _all(x.type, MEMBRANE_MAX))):
         x = builder.select(builder.icmp_signed(order, x, bound), bound, x)
     return x
 
 
 def _bytes(kind: ir.Type) -> int:
-    return 8 if isinstance(kind, ir.DoubleType) else int(kind.width) // 8
+    return 8 if kind == _REAL else int(kind.width) // 8
+
+
+def _declared(module: Any, name: str, kind: ir.FunctionType) -> Any:
+    return module.globals[name] if name in module.globals else ir.Function(module, kind, name)
+
+
+def _table(module: Any) -> Any:
+    """Give for each pattern of 8 bits the numbers of those that are set, one after another."""
+    name = "neurocompile_bits_of_byte"
+    if name in module.globals:
+        return module.globals[name]
+    rows = []
+    for pattern in range(256):
+        found = [bit for bit in range(_HALF_BYTE) if pattern >> bit & 1]
+        rows += found + [0] * (_HALF_BYTE - len(found))
+    table = ir.GlobalVariable(module, ir.ArrayType(_I16, len(rows)), name)
+    table.initializer = ir.Constant(table.value_type, rows)
+    table.global_constant, table.linkage = True, "internal"
+    return table

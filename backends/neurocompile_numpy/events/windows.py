@@ -34,32 +34,12 @@ class Windows:
         """Take what ``taps`` lists."""
         return cls(np.concatenate([[0], (held >= 0).sum(axis=1).cumsum()]), held[held >= 0])
 
-    def sums(self, values: Array) -> Array:
-        """Add up values ``(images, frames, places, channels)``."""
-        images, frames, places, channels = values.shape
-        sums = np.empty((images * frames, len(self.tap) - 1, channels), np.int32)
-        _sum(values.reshape(-1, places, channels), self.tap, self.position, sums)
-        return sums.reshape(images, frames, *sums.shape[1:])
-
     def maxima(self, spikes: Array, radix: int) -> Array:
         """Run the max pool that ``SpikeMaxPool`` defines, on spikes ``(images, steps, places, channels)``."""
         images, steps, _, channels = spikes.shape
         pooled = np.empty((images, steps, len(self.tap) - 1, channels), np.int8)
         _pool(spikes, self.tap, self.position, int(np.diff(self.tap).max()), radix, pooled)
         return pooled
-
-
-@compiled
-def _sum(values: Array, tap: Array, position: Array, sums: Array) -> None:
-    frames, windows, channels = sums.shape
-    for f in range(frames):
-        for p in range(windows):
-            total = sums[f, p]
-            total[:] = 0
-            for k in range(tap[p], tap[p + 1]):
-                value = values[f, position[k]]
-                for c in range(channels):
-                    total[c] += value[c]
 
 
 @compiled

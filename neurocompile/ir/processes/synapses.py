@@ -6,6 +6,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -69,7 +70,7 @@ class Synapses(Connections, abstract=True):
         largest = 1 if x.dtype == np.bool_ else max(int(x.max(initial=0)), -int(x.min(initial=0)))
         return np.float32 if largest * self.gain < 2**24 else np.float64
 
-    @property
+    @cached_property
     def gain(self) -> float:
         """The largest current, before the shift, that inputs of size 1 can cause."""
         rows = np.abs(self.weight.astype(np.float64)).reshape(len(self.weight), -1)
@@ -128,7 +129,7 @@ class ScaleSynapses(Synapses):
         require_broadcast(self.weight, shapes[0])
         return shapes[0]
 
-    @property
+    @cached_property
     def gain(self) -> float:
         """The largest current, before the shift, that an input of size 1 can cause."""
         return float(np.abs(self.weight.astype(np.float64)).max())
