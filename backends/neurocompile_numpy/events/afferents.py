@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from neurocompile_numpy.events.layout import places_of, whole_vectors
 from neurocompile_numpy.events.membranes import currents
 from neurocompile_numpy.events.routes import Route, route
 from neurocompile_numpy.events.streams import PlacesStream, Stream
+from neurocompile_numpy.events.vectors import CHANNELS
 
 STEPS_TOGETHER = 32
 """At most."""
@@ -40,22 +42,29 @@ class Afferents:
         self.covers = tuple(found.name for found in routes)
         self._lay_out()
 
-    def arguments(self, streams: Sequence[Stream]) -> tuple[Array, ...]:
-        """Give what kernels take first, for the streams that are read."""
+    def arguments(self, streams: Sequence[Stream], together: int) -> tuple[Any, ...]:
+        """Give what kernels take first, for the streams that are read, and so many steps together at most."""
         spikes, others = streams[: len(self._routes)], streams[len(self._routes) :]
         way = self._way.copy()
         # The addresses are good as long as the arrays are, which the streams hold.
-        for each, stream, found in zip(way, spikes, self._routes, strict=True):
-            bits = stream.bits(signed=found.signed)
-            each["bits"], each["words"] = bits.ctypes.data, bits.shape[3]
-            each["image"], each["row"], each["step"] = bits.strides[:3]
-        return (way, *self._laid_out, *self._others(others, streams[0]))
+        for each, stream in zip(way, spikes, strict=True):
+            each["bits"], each["words"] = stream.bits.ctypes.data, stream.bits.shape[3]
+            each["image"], each["row"], each["step"] = stream.bits.strides[:3]
+        tap, *_ = self._laid_out
+        steps = min(streams[0].steps, together)
+        most = int((np.diff(tap).max(axis=1, initial=0) * way["words"]).max(initial=0))
+        room = (
+            np.empty((most + 1) * CHANNELS * steps, np.uint16),
+            *(np.empty(size, np.int64) for size in (steps + 1, most, most)),
+        )
+        tile = np.empty((steps, self._outputs), self._type)
+        return (way, *self._laid_out, *self._others(others, streams[0]), room, tile)
 
     def currents(self, *streams: Stream) -> Stream:
         """Compute all currents."""
         images, steps = streams[0].images, streams[0].steps
         received = np.empty((images, steps, places_of(self._shape)[1], self._outputs), self._type)
-        currents(*self.arguments(streams), min(steps, STEPS_TOGETHER), received)
+        currents(*self.arguments(streams, STEPS_TOGETHER), received)
         return PlacesStream(self._shape, np.arange(steps), received)
 
     def _others(self, streams: Sequence[Stream], any_stream: Stream) -> tuple[Array, Array]:
@@ -72,40 +81,41 @@ class Afferents:
         return total, np.arange(steps)
 
     def _lay_out(self) -> None:
-        routes = self._routes
-        self._way = np.zeros(len(routes), WAY)
+        self._way = np.zeros(len(self._routes), WAY)
+        tap = np.zeros((len(self._routes), places_of(self._shape)[1] + 1), np.int64)
+        entries, blocks = [np.zeros((0, 2), np.int32)], [np.zeros((0, 3), np.int64)]
+        weights, outputs = [np.zeros(0, self._type)], [np.zeros((0, 2), np.int64)]
+        # The blocks are held here, and known to the kernels by their addresses.
         self._blocks: list[Array] = []
-        blocks, slim, outputs, entries = [], [], [], []
-        for each, found in zip(self._way, routes, strict=True):
-            each["none"], each["exponent"] = len(found.rows) - 1, found.exponent
-            each["width"] = found.rows.shape[1]
-            each["first"] = each["last"] = len(blocks)
+        for number, (way, found) in enumerate(zip(self._way, self._routes, strict=True)):
+            tap[number] = found.tap + sum(map(len, entries))
             entries.append(found.entry)
-            if found.first_output is not None:
-                each["rows"] = sum(len(some) for some in outputs)
-                begin = sum(some.size for some in slim)
-                offsets = begin + np.arange(len(found.rows)) * found.rows.shape[1]
-                outputs.append(np.stack([found.first_output, offsets], axis=1))
+            way["none"], way["exponent"] = len(found.rows) - 1, found.exponent
+            way["first"] = sum(map(len, blocks))
+            if found.first_output is None:
+                laid_out = found.blocks()
+                self._blocks += laid_out
+                blocks.append(_described(laid_out))
+            else:
+                way["rows"], way["width"] = sum(map(len, outputs)), found.rows.shape[1]
+                where = sum(map(len, weights)) + np.arange(len(found.rows)) * found.rows.shape[1]
+                outputs.append(np.stack([found.first_output, where], axis=1))
                 real = self._type.kind == "f"
-                slim.append(np.ldexp(found.rows, found.exponent) if real else found.rows)
-                continue
-            laid_out = found.blocks()
-            widths = [block.shape[1] * (1 + (block.dtype == np.int16)) for block in laid_out]
-            self._blocks += laid_out
-            for block, width, end in zip(laid_out, widths, accumulate(widths), strict=True):
-                blocks.append((block.ctypes.data, end - width, width))
-            each["last"] = len(blocks)
-        places = places_of(self._shape)[1]
-        tap = np.zeros((len(routes), places + 1), np.int64)
-        for number, found in enumerate(routes):
-            tap[number] = found.tap + sum(len(some) for some in entries[:number])
-        self._laid_out = (
-            tap,
-            np.concatenate([np.zeros((0, 2), np.int32), *entries]),
-            np.array(blocks, np.int64).reshape(-1, 3),
-            np.concatenate([np.zeros(0, self._type), *(some.ravel() for some in slim)]).astype(self._type),
-            np.concatenate([np.zeros((0, 2), np.int64), *outputs]),
-        )
+                whole = np.ldexp(found.rows, found.exponent) if real else found.rows
+                weights.append(whole.ravel().astype(self._type))
+            way["last"] = sum(map(len, blocks))
+        lists = entries, blocks, weights, outputs
+        self._laid_out = (tap, *(np.concatenate(parts) for parts in lists))
+
+
+def _described(blocks: Sequence[Array]) -> Array:
+    """Tell of each block of weights its address, the first of its outputs, and how many there are."""
+    widths = [block.shape[1] * (2 if block.dtype == np.int16 else 1) for block in blocks]
+    ends = accumulate(widths)
+    found = [
+        (block.ctypes.data, end - width, width) for block, width, end in zip(blocks, widths, ends, strict=True)
+    ]
+    return np.array(found, np.int64)
 
 
 def _terms(graph: Graph, name: str) -> tuple[tuple[Route, ...], tuple[str, ...]]:
@@ -113,6 +123,8 @@ def _terms(graph: Graph, name: str) -> tuple[tuple[Route, ...], tuple[str, ...]]
     node = graph[name]
     if isinstance(node.op, CurrentSum):
         found = [_terms(graph, source) for source in node.inputs]
-        return tuple(each for routes, _ in found for each in routes), tuple(each for _, more in found for each in more)
+        return tuple(each for routes, _ in found for each in routes), tuple(
+            each for _, more in found for each in more
+        )
     found_route = route(graph, node)
     return ((), (name,)) if found_route is None else ((found_route,), ())

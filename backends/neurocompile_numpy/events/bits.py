@@ -6,7 +6,7 @@ import numpy as np
 
 from neurocompile.ir import Array
 from neurocompile_numpy.events.compiled import compiled
-from neurocompile_numpy.events.vectors import CHANNELS, MOST_TALLIED, tally
+from neurocompile_numpy.events.vectors import CHANNELS, MOST_TALLIED, address, tally
 
 
 def packed(spikes: Array, *, signed: bool) -> Array:
@@ -32,7 +32,7 @@ def packed(spikes: Array, *, signed: bool) -> Array:
 
 def unpacked(bits: Array, *, signed: bool) -> Array:
     """Do the reverse of ``packed``: ``int8`` where there are spikes of -1, else ``bool``."""
-    images, rows, steps, words = bits.shape
+    images, _, steps, words = bits.shape
     ones = np.unpackbits(bits.view(np.uint8), axis=-1, bitorder="little")
     by_place = ones.reshape(images, -1, 1 + signed, steps, words * CHANNELS).transpose(2, 0, 3, 1, 4)
     if not signed:
@@ -51,11 +51,11 @@ def counts(bits: Array) -> Array:
 @compiled
 def _count(bits: Array, totals: Array) -> None:
     images, rows, steps, words = bits.shape
-    address, to = bits.ctypes.data, totals.ctypes.data
+    origin, to = address(bits), address(totals)
     stride = words * 4
     for image in range(images):
         for row in range(rows):
-            of_row = address + (image * rows + row) * steps * stride
+            of_row = origin + (image * rows + row) * steps * stride
             for word in range(words):
                 total = to + (row * words + word) * CHANNELS * 4
                 for t in range(0, steps, MOST_TALLIED):

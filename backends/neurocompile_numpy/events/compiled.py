@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from numba import njit
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -14,7 +16,13 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     Where there is no folder to keep it in, it is compiled anew in every process.
     """
     try:
-        kernel: Callable[..., Any] = njit(nogil=True, cache=True)(function)
+        kernel: Callable[..., Any] = njit(nogil=True, cache=True, error_model="numpy")(function)
     except RuntimeError:
-        kernel = njit(nogil=True)(function)
+        kernel = njit(nogil=True, error_model="numpy")(function)
     return kernel
+
+
+def part(function: _F) -> _F:
+    """Compile a part of kernels, which is called by these only."""
+    compiled_part: _F = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy")(function)
+    return compiled_part

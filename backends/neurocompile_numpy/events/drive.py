@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile_numpy.events.compiled import compiled
+from neurocompile_numpy.events.compiled import part
 from neurocompile_numpy.events.vectors import (
     CHANNELS,
     UNROLLED,
-    has_long_vectors,
+    address,
     list_channels,
     load_word,
     pad,
@@ -17,7 +17,7 @@ from neurocompile_numpy.events.vectors import (
     shift,
 )
 
-WIDTHS = (256, 128, 64, 32) if has_long_vectors else (128, 64, 32)
+WIDTHS = (128, 64, 32)
 """Outputs whose weights lie side by side, and whose sums are in registers at once."""
 
 WAY = np.dtype(
@@ -40,24 +40,15 @@ WAY = np.dtype(
 )
 """One way on which spikes reach a layer."""
 
-_add_256, _add_128, _add_64, _add_32 = (row_adder(outputs) for outputs in (256, 128, 64, 32))
+_add_128, _add_64, _add_32 = (row_adder(outputs) for outputs in WIDTHS)
 
 
 Room = tuple[Array, Array, Array, Array]
+"""For what is listed: numbers of rows, ``uint16``, and where those of each step begin; words of bits, and the number
+of the row for the first bit of each."""
 
 
-@compiled
-def room_for(tap: Array, way: Array, steps: int) -> Room:
-    """Give room for what ``drive`` lists: the rows that are added, and where those of each step begin; words, bases."""
-    most = 0
-    for w in range(len(way)):
-        for p in range(tap.shape[1] - 1):
-            most = max(most, (tap[w, p + 1] - tap[w, p]) * way[w].words)
-    numbers = np.empty((most + 1) * CHANNELS * steps, np.uint16)
-    return numbers, np.empty(steps + 1, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
-
-
-@compiled
+@part
 def drive(
     way: Array,
     tap: Array,
@@ -85,7 +76,7 @@ def drive(
         Of ways on which each spike reaches few outputs: the weights, and for each row the first output that it
         reaches, and where its weights begin.
     room
-        As of ``room_for``.
+        For lists.
     p
         The place, counted through all images.
     low
@@ -95,7 +86,7 @@ def drive(
     """
     places, (steps, outputs), size = tap.shape[1] - 1, tile.shape, tile.itemsize
     numbers, begin, word, base = room
-    listed, to, place = numbers.ctypes.data, tile.ctypes.data, p % places
+    listed, to, place = address(numbers), address(tile), p % places
     for w in range(len(way)):
         exponent = way[w].exponent
         reached = entry[tap[w, place] : tap[w, place + 1]]
@@ -104,7 +95,9 @@ def drive(
         begin[steps] = _list(word[:words], base, way[w].step, way[w].none, listed, begin[:steps])
         if way[w].first == way[w].last:
             for t in range(steps):
-                _scatter(way[w], numbers[begin[t] : begin[t + 1]], weight, output, tile[t])
+                _scatter(
+                    way[w].rows, way[w].width, exponent, numbers[begin[t] : begin[t + 1]], weight, output, tile[t]
+                )
         for b in range(way[w].first, way[w].last):
             rows, of_block, width = block[b, 0], to + block[b, 1] * size, block[b, 2]
             for t in range(steps):
@@ -112,9 +105,7 @@ def drive(
                 sums = of_block + t * outputs * size
                 if some == 0:
                     continue
-                if width == 256:
-                    _add_256(rows, start, some, sums, exponent, tile[0, 0])
-                elif width == 128:
+                if width == 128:
                     _add_128(rows, start, some, sums, exponent, tile[0, 0])
                 elif width == 64:
                     _add_64(rows, start, some, sums, exponent, tile[0, 0])
@@ -122,7 +113,7 @@ def drive(
                     _add_32(rows, start, some, sums, exponent, tile[0, 0])
 
 
-@compiled
+@part
 def _find(origin: int, row: int, words: int, reached: Array, word: Array, base: Array) -> int:
     """Find the words of bits that reach a place, and for each of them the row of weights of its first bit."""
     found = 0
@@ -133,7 +124,7 @@ def _find(origin: int, row: int, words: int, reached: Array, word: Array, base: 
     return found
 
 
-@compiled
+@part
 def _list(word: Array, base: Array, step: int, none: int, numbers: int, begin: Array) -> int:
     """List for each step the rows of weights of the spikes that reach a place, filled up with one of zeros."""
     listed = 0
@@ -147,13 +138,15 @@ def _list(word: Array, base: Array, step: int, none: int, numbers: int, begin: A
     return listed
 
 
-@compiled
-def _scatter(way: Array, numbers: Array, weight: Array, output: Array, currents: Array) -> None:
+@part
+def _scatter(
+    rows: int, width: int, exponent: int, numbers: Array, weight: Array, output: Array, currents: Array
+) -> None:
     """Add the weights of spikes that each reach a few outputs only."""
-    sums = np.zeros_like(currents)
+    sums = np.zeros(len(currents), currents.dtype)
     for number in numbers:
-        first, row = output[way.rows + number, 0], output[way.rows + number, 1]
-        for o in range(way.width):
+        first, row = output[rows + number, 0], output[rows + number, 1]
+        for o in range(width):
             sums[first + o] += weight[row + o]
     for o in range(len(sums)):
-        currents[o] += shift(sums[o], way.exponent)
+        currents[o] += shift(sums[o], exponent)

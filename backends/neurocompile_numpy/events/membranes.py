@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile_numpy.events.compiled import compiled
-from neurocompile_numpy.events.drive import drive, room_for
-from neurocompile_numpy.events.vectors import CHANNELS, digit_step, integrate, neuron_runner
+from neurocompile_numpy.events.compiled import compiled, part
+from neurocompile_numpy.events.drive import Room, drive
+from neurocompile_numpy.events.vectors import CHANNELS, address, digit_step, integrate, neuron_runner
 
 _MOST = 2**31 - 1
 """That no membrane is above."""
@@ -32,7 +32,8 @@ def currents(
     output: Array,
     other: Array,
     frame: Array,
-    together: int,
+    room: Room,
+    tile: Array,
     received: Array,
 ) -> None:
     """Add up the currents that reach each place at each step.
@@ -44,20 +45,21 @@ def currents(
     other, frame
         Currents of any other kind, ``(images, frames, places, outputs)``, and for each step which frame it gets,
         -1 for none; no frames where there are none.
-    together
-        Steps whose currents are computed together.
+    room, tile
+        For lists, and for the currents ``(steps, outputs)`` of some steps that are computed together.
     received
         ``(images, steps, places, outputs)``: the result.
     """
     images, steps, places, outputs = received.shape
-    room, tile = room_for(tap, way, together), np.empty((together, outputs), received.dtype)
+    together = len(tile)
     for p in range(images * places):
         for low in range(0, steps, together):
-            part = tile[: min(together, steps - low)]
-            _fill(other, frame, p, low, part)
-            drive(way, tap, entry, block, weight, output, room, p, low, part)
-            for t in range(len(part)):
-                received[p // places, low + t, p % places] = part[t]
+            some = tile[: min(together, steps - low)]
+            _fill(other, frame, p, low, some)
+            drive(way, tap, entry, block, weight, output, room, p, low, some)
+            for t in range(len(some)):
+                for n in range(outputs):
+                    received[p // places, low + t, p % places, n] = some[t, n]
 
 
 @compiled
@@ -70,7 +72,8 @@ def fire(
     output: Array,
     other: Array,
     frame: Array,
-    together: int,
+    room: Room,
+    tile: Array,
     bias: Array,
     threshold: Array,
     start: Array,
@@ -83,7 +86,7 @@ def fire(
 
     Parameters
     ----------
-    way, tap, entry, block, weight, output, other, frame, together
+    way, tap, entry, block, weight, output, other, frame, room, tile
         As of ``currents``.
     bias, threshold, start
         ``(places, outputs)``, or ``(1, outputs)`` where all places are alike: ``start`` are the membranes before
@@ -95,32 +98,31 @@ def fire(
     """
     (images, rows, steps, words), outputs = bits.shape, bias.shape[1]
     places = rows // 2 if signed else rows
-    room, tile = room_for(tap, way, together), np.empty((together, outputs), start.dtype)
-    v, sent, silence = np.empty_like(tile[0]), np.empty(outputs, np.int32), np.zeros_like(tile[0])
+    together = len(tile)
+    v, sent, silence = np.empty(outputs, start.dtype), np.empty(outputs, np.int32), np.zeros(outputs, start.dtype)
     # A current that never changes is read where it is.
-    constant = len(way) == 0 and other.shape[1] == 1 and frame.min() == 0
-    given, stride = tile.ctypes.data, tile.strides[0]
+    constant = len(way) == 0 and other.shape[1] == 1 and frame[0] == frame[-1] == 0
+    given, stride = address(tile), tile.strides[0]
     for p in range(images * places):
         own = p % places % len(bias)
-        v[:] = start[own]
-        sent[:] = 0
-        up = bits.ctypes.data + p * (1 + signed) * steps * words * 4
-        state = v.ctypes.data, bias[own].ctypes.data, threshold[own].ctypes.data, sent.ctypes.data
+        _begin(start[own], v, sent)
+        up = address(bits) + p * (1 + signed) * steps * words * 4
+        state = address(v), address(bias[own]), address(threshold[own]), address(sent)
         if constant:
-            given = other.ctypes.data + p * other.strides[2]
+            given = address(other) + p * other.strides[2]
             _step(given, 0, steps, *state, up, up + steps * words * 4, outputs, subtract, signed, wait, v[0])
         else:
             for low in range(0, steps, together):
-                part = tile[: min(together, steps - low)]
-                _fill(other, frame, p, low, part)
-                drive(way, tap, entry, block, weight, output, room, p, low, part)
+                some = tile[: min(together, steps - low)]
+                _fill(other, frame, p, low, some)
+                drive(way, tap, entry, block, weight, output, room, p, low, some)
                 now = up + low * words * 4
                 down = now + steps * words * 4
-                _step(given, stride, len(part), *state, now, down, outputs, subtract, signed, wait, v[0])
+                _step(given, stride, len(some), *state, now, down, outputs, subtract, signed, wait, v[0])
         if wait:
-            # Addresses are good as long as something refers to the array.
-            none = silence.ctypes.data
-            state = v.ctypes.data, none, threshold[own].ctypes.data, sent.ctypes.data
+            # The bias has been added at every step already.
+            none = address(silence)
+            state = address(v), none, address(threshold[own]), address(sent)
             _step(none, 0, steps, *state, up, up + steps * words * 4, outputs, subtract, signed, False, v[0])
 
 
@@ -134,6 +136,8 @@ def digits(
     output: Array,
     other: Array,
     frame: Array,
+    room: Room,
+    tile: Array,
     bias: Array,
     half: Array,
     early: Array,
@@ -144,8 +148,8 @@ def digits(
 
     Parameters
     ----------
-    way, tap, entry, block, weight, output, other, frame
-        As of ``currents``.
+    way, tap, entry, block, weight, output, other, frame, room, tile
+        As of ``currents``; all steps are computed together.
     bias, half, early
         The bias, half of what a digit is worth, and the membrane above which one is sent that is not the last; as
         those of ``fire``.
@@ -156,43 +160,44 @@ def digits(
     """
     (images, rows, steps, words), outputs = bits.shape, bias.shape[1]
     places = rows // 2
-    room, tile = room_for(tap, way, steps), np.empty((steps, outputs), bias.dtype)
-    v, sent = np.empty_like(tile[0]), np.empty(outputs, np.int32)
-    silence, never, nowhere = np.zeros_like(v), np.full_like(v, _MOST), np.empty(words, np.uint32)
+    v, sent, silence = np.empty(outputs, bias.dtype), np.empty(outputs, np.int32), np.zeros(outputs, bias.dtype)
+    never, nowhere = np.full(outputs, _MOST, bias.dtype), np.empty(words, np.uint32)
     for p in range(images * places):
         _fill(other, frame, p, 0, tile)
         drive(way, tap, entry, block, weight, output, room, p, 0, tile)
         own = p % places % len(bias)
-        v[:] = bias[own]
-        sent[:] = 0
-        first = bits.ctypes.data + 2 * p * steps * words * 4
+        _begin(bias[own], v, sent)
+        first = address(bits) + 2 * p * steps * words * 4
         for k in range(-ahead, steps):
             up, down = first + k * words * 4, first + (steps + k) * words * 4
             limit = early[own] if k < steps - 1 else half[own]
             if k < 0:
-                up = down = nowhere.ctypes.data
+                up = down = address(nowhere)
                 limit = never
             received = tile[k + ahead] if k + ahead < steps else silence
             for n in range(0, outputs, CHANNELS):
-                m, bit, total = n * v.itemsize, n // 8, sent.ctypes.data + 4 * n
-                given, beyond, worth = received.ctypes.data + m, limit.ctypes.data + m, half[own].ctypes.data + m
-                digit_step(v.ctypes.data + m, given, beyond, worth, total, up + bit, down + bit, v[0])
+                m, bit, total = n * v.itemsize, n // 8, address(sent) + 4 * n
+                given, beyond, worth = address(received) + m, address(limit) + m, address(half[own]) + m
+                digit_step(address(v) + m, given, beyond, worth, total, up + bit, down + bit, v[0])
 
 
-@compiled
+@part
+def _begin(start: Array, v: Array, sent: Array) -> None:
+    for n in range(len(v)):
+        v[n], sent[n] = start[n], 0
+
+
+@part
 def _fill(other: Array, frame: Array, p: int, low: int, tile: Array) -> None:
     """Begin with the currents that no spikes bring."""
-    (_, frames, places, outputs), steps = other.shape, len(tile)
-    if frames == 0:
-        tile[:] = 0
-        return
+    (_, _, places, outputs), steps = other.shape, len(tile)
     for t in range(steps):
         f = frame[low + t]
         for n in range(outputs):
             tile[t, n] = other[p // places, f, p % places, n] if f >= 0 else 0
 
 
-@compiled
+@part
 def _step(
     given: int,
     stride: int,

@@ -63,10 +63,10 @@ class NeuronKernels:
         images, steps = streams[0].images, streams[0].steps
         words = whole_vectors(channels) // CHANNELS
         bits = np.empty((images, places * (1 + self.signed), steps, words), np.uint32)
-        reaching, op = self._afferents.arguments(streams), self._op
+        op = self._op
         if isinstance(op, DigitNeurons):
-            digits(*reaching, *self._parameters, op.ahead, bits)
+            digits(*self._afferents.arguments(streams, steps), *self._parameters, op.ahead, bits)
         else:
             how = op.reset == "subtract", op.signed, op.wait
-            fire(*reaching, min(steps, STEPS_TOGETHER), *self._parameters, *how, bits)
+            fire(*self._afferents.arguments(streams, STEPS_TOGETHER), *self._parameters, *how, bits)
         return BitsStream(self._shape, np.arange(steps), bits, self.signed)

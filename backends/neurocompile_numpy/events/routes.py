@@ -51,7 +51,7 @@ class Route:
         A place ``p`` is reached by the entries from ``tap[p]`` to ``tap[p + 1]``, each a row of the source's bits,
         and the number of the row of weights for its first channel.
     rows
-        ``(rows, outputs)``, the last of them 0: the weights that an event adds. Bytes, or whole numbers of 32 bits.
+        ``(rows, outputs)``, the last of them 0: the weights that a spike adds. Bytes, or whole numbers of 32 bits.
     first_output
         Where each row begins among the outputs of a place, if it does not reach all.
     exponent
@@ -95,7 +95,7 @@ def route(graph: Graph, node: Node) -> Route | None:
         source = graph[source.inputs[0]]
     if not carries_events(graph, source):
         return None
-    channels, places = places_of(graph.types[source.name].shape)
+    channels, _ = places_of(graph.types[source.name].shape)
     reached, slabs, groups = _kernel(op, graph.types[source.name].shape)
     tap, place, slab, most, sender = _arrivals(graph, source, *reached)
     signed = takes_back(graph, sender)

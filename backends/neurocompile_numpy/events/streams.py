@@ -67,9 +67,10 @@ class Stream(ABC):
         whole[self.frame >= 0] = frames[self.frame[self.frame >= 0]]
         return whole
 
-    def bits(self, *, signed: bool) -> Array:
-        """Pack spikes, which have a frame for every step, as ``packed`` does."""
-        return packed(self.places, signed=signed)
+    @cached_property
+    def bits(self) -> Array:
+        """Spikes, which have a frame for every step, as ``packed``."""
+        return packed(self.places, signed=self.places.dtype != np.bool_)
 
     def count(self) -> Array:
         """Count the values other than 0 of each neuron, over all steps and images: ``shape``."""
@@ -165,9 +166,9 @@ class BitsStream(Stream):
         """As of ``Stream``."""
         return unpacked(self.values, signed=self.signed)
 
-    def bits(self, *, signed: bool) -> Array:
+    @cached_property
+    def bits(self) -> Array:
         """As of ``Stream``."""
-        assert signed == self.signed
         return self.values
 
     def count(self) -> Array:

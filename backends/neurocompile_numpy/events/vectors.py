@@ -42,8 +42,6 @@ _HALF_BYTE = 8
 features = config.CPU_FEATURES
 if features is None:
     features = binding.get_host_cpu_features().flatten()
-has_long_vectors = "+avx512bw" in features.split(",")
-"""Whether registers hold 64 bytes, and there are 32 of them."""
 
 
 def _pointer(builder: _Builder, address: _Value, kind: ir.Type) -> _Value:
@@ -102,13 +100,25 @@ class _Loop:
     def __exit__(self, *_: object) -> None:
         builder, last = self._builder, self._builder.block
         following = builder.add(self.i, _I64(self._step))
-        builder.cbranch(builder.icmp_signed("<", following, self._end), self._body, self._after)
+        branch = builder.cbranch(builder.icmp_signed("<", following, self._end), self._body, self._after)
+        branch.set_metadata("llvm.loop", _not_unrolled(builder.module))
         self.i.add_incoming(following, last)
         for phi, result, value in zip(self._phis, self._results, self.values, strict=True):
             phi.add_incoming(value, last)
             result.add_incoming(value, last)
         builder.position_at_end(self._after)
         self.values = self._results
+
+
+@intrinsic
+def address(typing: Any, array: Any) -> Any:  # noqa: ARG001
+    """``address(array)``: where its values are. That is good as long as something refers to the array."""
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:
+        found = context.make_array(signature.args[0])(context, builder, arguments[0])
+        return builder.ptrtoint(found.data, _I64)
+
+    return types.int64(array), generate
 
 
 @intrinsic
@@ -239,9 +249,7 @@ def _sum_of_words(builder: _Builder, rows: _Value, numbers: _Value, count: _Valu
     return loop.values[0]
 
 
-def _sums_of_pairs(
-    builder: _Builder, rows: _Value, numbers: _Value, count: _Value, outputs: int
-) -> tuple[_Value, _Value]:
+def _sums_of_pairs(builder: _Builder, rows: _Value, numbers: _Value, count: _Value, outputs: int) -> list[_Value]:
     narrow, wide = (ir.VectorType(kind, outputs // 2) for kind in (_I16, _I32))
     with _Loop(builder, _I64(0), count, MOST_ADDED, [_all(wide, 0)] * 2) as parts:
         left = builder.sub(count, parts.i)
@@ -261,7 +269,7 @@ def _sums_of_pairs(
             builder.add(total, builder.sext(sums, wide))
             for total, sums in zip(parts.values, (lower, upper), strict=True)
         ]
-    return parts.values[0], parts.values[1]
+    return parts.values
 
 
 def _addresses(builder: _Builder, rows: _Value, numbers: _Value, first: _Value, row_bytes: int) -> list[_Value]:
@@ -276,7 +284,7 @@ def _addresses(builder: _Builder, rows: _Value, numbers: _Value, first: _Value, 
 
 @intrinsic
 def shift(typing: Any, value: Any, exponent: Any) -> Any:  # noqa: ARG001
-    """``shift(value, exponent)``: multiply an ``int32`` by a power of two, and round down; reals stay as they are."""
+    """``shift(value, exponent)``: multiply ``int32`` by a power of two, and round down; reals stay as they are."""
 
     def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
         value, exponent = arguments
@@ -384,7 +392,7 @@ def neuron_runner(
 
 @intrinsic
 def integrate(typing: Any, currents: Any, stride: Any, steps: Any, v: Any, bias: Any, like: Any) -> Any:  # noqa: ARG001
-    """``integrate(currents, stride, steps, v, bias, like)``: add currents and a bias to 32 membranes, step by step.
+    """``integrate(currents, stride, steps, v, bias, like)``: add currents and a bias to 32 membranes at each step.
 
     Types are those of ``neuron_runner``. Integer currents wrap around, and membranes saturate, as Loihi's do.
     """
@@ -502,6 +510,15 @@ def _bytes(kind: ir.Type) -> int:
 
 def _declared(module: Any, name: str, kind: ir.FunctionType) -> Any:
     return module.globals[name] if name in module.globals else ir.Function(module, kind, name)
+
+
+def _not_unrolled(module: Any) -> Any:
+    """Tell LLVM to leave a loop as it is: these do enough at a time, and more would take long to compile."""
+    option = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = module.add_metadata([option, ir.Constant(_I32, len(module.metadata))])
+    # A loop's metadata name themselves first.
+    loop.operands = (loop, option)
+    return loop
 
 
 def _table(module: Any) -> Any:
