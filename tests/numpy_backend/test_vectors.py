@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from neurocompile_numpy.events import compiled, drive, vectors
-from neurocompile_numpy.events.lists import Events
-from neurocompile_numpy.events.vectors import LANES
+from neurocompile_numpy.events import compiled, vectors
+from neurocompile_numpy.events.bits import counts, packed, unpacked
+from neurocompile_numpy.events.vectors import BIAS, CHANNELS, MOST_ADDED, UNROLLED, address
 from numba import njit
 
 from neurocompile.ir import Array, fixed_point
@@ -24,148 +24,181 @@ from neurocompile.ir.processes import IntegrateAndFire
 
 TESTS = Path(__file__).parents[1]
 
-add_integers, add_reals = drive.ADD_INTEGERS, drive.ADD_REALS
+STEPS = 4
+
+add_64, add_128 = vectors.row_adder(64), vectors.row_adder(128)
 
 
 @njit
-def run_append(codes: Array, base: int, to: Array) -> None:
-    vectors.append(to.ctypes.data, codes.ctypes.data, base)
+def list_by_compression(bits: Array, base: int, to: Array) -> int:
+    listed: int = vectors.list_by_compression(address(to), vectors.load_word(address(bits)), base)
+    return listed
 
 
 @njit
-def run_masks(values: Array) -> tuple[int, int]:
-    found: tuple[int, int] = vectors.masks(values.ctypes.data)
-    return found
+def list_by_table(bits: Array, base: int, to: Array) -> int:
+    listed: int = vectors.list_by_table(address(to), vectors.load_word(address(bits)), base)
+    return listed
 
 
 @njit
-def run_expand(lanes: Array, base: int, to: Array) -> None:
-    vectors.expand(to.ctypes.data, lanes.ctypes.data, base)
+def run_pad(to: Array, number: int) -> None:
+    vectors.pad(address(to), number)
 
 
 @njit
-def run_count_ones(bits: int) -> int:
-    ones: int = vectors.count_ones(bits)
-    return ones
+def run_add(rows: Array, numbers: Array, to: Array, exponent: int) -> None:
+    if len(to) == 64:
+        add_64(address(rows), address(numbers), len(numbers), address(to), exponent, to[0])
+    else:
+        add_128(address(rows), address(numbers), len(numbers), address(to), exponent, to[0])
 
 
 @njit
-def run_add(rows: Array, numbers: Array, to: Array) -> None:
-    add_integers(rows.ctypes.data, rows.strides[0], numbers.ctypes.data, len(numbers), to.ctypes.data)
+def run_shift(values: Array, exponent: int) -> None:
+    for i in range(len(values)):
+        values[i] = vectors.shift(values[i], exponent)
 
 
 @njit
-def run_add_reals(rows: Array, numbers: Array, to: Array) -> None:
-    add_reals(rows.ctypes.data, rows.strides[0], numbers.ctypes.data, len(numbers), to.ctypes.data)
+def run_integrate(currents: Array, v: Array, bias: Array) -> None:
+    vectors.integrate(address(currents), currents.strides[0], len(currents), address(v), address(bias), v[0])
 
 
 @njit
-def run_integrate(v: Array, current: Array, bias: Array) -> None:
-    vectors.integrate(v.ctypes.data, current.ctypes.data, bias.ctypes.data, v[0])
+def run_tally(bits: Array, totals: Array) -> None:
+    vectors.tally(address(bits), bits.strides[0], len(bits), address(totals))
 
 
-def step_of(*, subtract: bool, signed: bool) -> Callable[..., None]:
-    step = vectors.neuron_stepper(subtract=subtract, signed=signed)
+def runner(lanes: int, **how: bool) -> Callable[..., None]:
+    run = vectors.neuron_runner(lanes, **how)
 
     @njit
-    def run_step(v: Array, current: Array, bias: Array, threshold: Array, count: Array, spikes: Array) -> None:
-        values, limits = (v.ctypes.data, current.ctypes.data), (bias.ctypes.data, threshold.ctypes.data)
-        step(values[0], values[1], limits[0], limits[1], count.ctypes.data, spikes.ctypes.data, v[0])
+    def run_neurons(
+        currents: Array, v: Array, bias: Array, threshold: Array, sent: Array, up: Array, down: Array
+    ) -> None:
+        state = address(v), address(bias), address(threshold), address(sent)
+        given = address(currents), currents.strides[0], len(currents)
+        run(*given, *state, address(up), address(down), up.strides[0], v[0])
 
-    run: Callable[..., None] = run_step
-    return run
+    compiled_run: Callable[..., None] = run_neurons
+    return compiled_run
 
 
-STEPS = {
-    "plain": step_of(subtract=True, signed=False),
-    "signed": step_of(subtract=True, signed=True),
-    "zero": step_of(subtract=False, signed=False),
+RUNNERS = {
+    "plain": (32, runner(32)),
+    "wide": (64, runner(64)),
+    "constant": (32, runner(32, constant=True)),
+    "signed": (32, runner(32, signed=True)),
+    "zero": (32, runner(32, subtract=False)),
 }
 
 
-@given(codes=hnp.arrays(np.uint32, LANES), base=st.integers(-(2**31), 2**31 - 1))
-def test_append(codes: Array, base: int) -> None:
-    to = np.zeros(LANES, np.uint32)
-    run_append(codes, base, to)
-    np.testing.assert_array_equal(to, (codes.astype(np.int64) + base) % 2**32)
+@pytest.mark.parametrize("listed", [list_by_compression, list_by_table])
+@given(word=st.integers(0, 2**32 - 1), base=st.integers(0, 2**16 - CHANNELS))
+def test_lists_the_bits_that_are_set(listed: Callable[..., int], word: int, base: int) -> None:
+    to = np.zeros(2 * CHANNELS, np.uint16)
+    count = listed(np.array([word], np.uint32), base, to)
+    assert to[:count].tolist() == [base + bit for bit in range(CHANNELS) if word >> bit & 1]
 
 
-@given(values=hnp.arrays(np.int8, LANES))
-def test_masks(values: Array) -> None:
-    positive, negative = run_masks(values)
-    assert positive == sum(1 << int(lane) for lane in np.flatnonzero(values > 0))
-    assert negative == sum(1 << int(lane) for lane in np.flatnonzero(values < 0))
+def test_fills_a_list_up() -> None:
+    to = np.zeros(UNROLLED + 1, np.uint16)
+    run_pad(to, 7)
+    assert to.tolist() == [7] * UNROLLED + [0]
 
 
-@given(lanes=hnp.arrays(np.uint8, LANES // 2), base=st.integers(0, 2**31))
-def test_expand(lanes: Array, base: int) -> None:
-    to = np.zeros(LANES // 2, np.uint32)
-    run_expand(lanes, base, to)
-    np.testing.assert_array_equal(to, lanes + np.uint32(base))
-
-
-@given(bits=st.integers(0, 2**16 - 1))
-def test_count_ones(bits: int) -> None:
-    assert run_count_ones(bits) == bits.bit_count()
-
-
+@pytest.mark.parametrize("outputs", [64, 128])
 @given(
-    rows=hnp.arrays(np.int8, (7, 4 * LANES)),
-    numbers=hnp.arrays(np.uint32, st.integers(1, 250), elements=st.integers(0, 6)),
+    rows=st.integers(0, 2**32 - 1),
+    numbers=hnp.arrays(np.uint16, st.integers(1, 3 * MOST_ADDED // 2), elements=st.integers(0, 6)),
+    exponent=st.integers(-3, 3),
 )
-def test_rows_are_added_to_what_there_is(rows: Array, numbers: Array) -> None:
-    to = np.arange(4 * LANES, dtype=np.int32)
-    run_add(rows, numbers, to)
-    np.testing.assert_array_equal(to, np.arange(4 * LANES) + rows[numbers].sum(axis=0, dtype=np.int64))
-    reals = np.ones(2 * LANES)
-    run_add_reals(rows[:, : 2 * LANES] / 8, numbers, reals)
-    np.testing.assert_array_equal(reals, 1 + (rows[numbers, : 2 * LANES] / 8).sum(axis=0))
+def test_rows_are_added_to_what_there_is(outputs: int, rows: int, numbers: Array, exponent: int) -> None:
+    """More of them than 16 bits hold the sum of, too."""
+    weights = np.random.default_rng(rows).choice([-128, -127, -1, 0, 5, 127], (7, outputs))
+    numbers = numbers[: -(len(numbers) % UNROLLED) or None].copy()
+    total = weights[numbers].sum(axis=0)
+    lower, upper = weights[:, : outputs // 2] + BIAS, weights[:, outputs // 2 :]
+    to = np.arange(outputs, dtype=np.int32)
+    run_add((lower + 256 * upper).astype(np.int16), numbers, to, exponent)
+    np.testing.assert_array_equal(to, np.arange(outputs) + fixed_point.shift(total, exponent))
+    reals = np.ones(outputs)
+    run_add((weights * 1000).astype(np.int32), numbers, reals, exponent)
+    np.testing.assert_array_equal(reals, 1 + total * 1000 * 2.0**exponent)
+
+
+@given(values=hnp.arrays(np.int32, 5, elements=st.integers(-(2**20), 2**20)), exponent=st.integers(-9, 9))
+def test_shifts(values: Array, exponent: int) -> None:
+    reals, shifted = values / 8, values.copy()
+    run_shift(shifted, exponent)
+    np.testing.assert_array_equal(shifted, fixed_point.shift(values, exponent))
+    run_shift(reals, exponent)
+    np.testing.assert_array_equal(reals, values / 8)
 
 
 @pytest.mark.parametrize("real", [False, True])
-@pytest.mark.parametrize("kind", STEPS)
+@pytest.mark.parametrize("kind", RUNNERS)
 @given(seed=st.integers(0, 2**32 - 1), far=st.booleans())
-def test_a_step_of_neurons_is_that_of_the_reference(kind: str, real: bool, seed: int, far: bool) -> None:
+def test_neurons_are_those_of_the_reference(kind: str, real: bool, seed: int, far: bool) -> None:
     """Currents that wrap around and membranes that saturate among them."""
     rng = np.random.default_rng(seed)
     size = 2**23 if far else 2**10
+    lanes, run = RUNNERS[kind]
 
-    def drawn(low: int) -> Array:
-        found = rng.integers(low, size, LANES)
+    def drawn(low: int, *more: int) -> Array:
+        found = rng.integers(low, size, (*more, lanes))
         return found / 8 if real else found.astype(np.int32)
 
-    current, bias, threshold, start = drawn(-size), drawn(-size), drawn(1), drawn(-size)
+    current, bias, threshold, start = drawn(-size, STEPS), drawn(-size), drawn(1), drawn(-size)
+    if kind == "constant":
+        current[:] = current[0]
     neurons = IntegrateAndFire(
         *(values if real else values.astype(np.int64) for values in (bias, threshold, start)),
         reset="zero" if kind == "zero" else "subtract",
         signed=kind == "signed",
     )
-    v, count = start.copy(), np.zeros(LANES, np.int32)
-    for expected in neurons.run(np.broadcast_to(current, (4, 1, LANES))):
-        spikes = np.empty(LANES, np.int8)
-        STEPS[kind](v, current, bias, threshold, count, spikes)
-        np.testing.assert_array_equal(spikes, expected[0])
+    expected = neurons.run(current[:, None])[:, 0]
+    v, sent = start.copy(), np.zeros(lanes, np.int32)
+    up, down = np.zeros((2, STEPS, lanes // 8), np.uint8)
+    run(current, v, bias, threshold, sent, up, down)
+    bits = [np.unpackbits(each, axis=1, bitorder="little").astype(np.int8) for each in (up, down)]
+    np.testing.assert_array_equal(bits[0] - bits[1], expected)
+    if kind == "signed":
+        np.testing.assert_array_equal(sent, expected.sum(axis=0))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
 def test_integration_is_that_of_the_reference(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    v, current, bias = rng.integers(-(2**23) + 1, 2**23, (3, LANES)).astype(np.int32)
+    v, bias, *currents = rng.integers(-(2**23) + 1, 2**23, (2 + STEPS, CHANNELS)).astype(np.int32)
     expected = v.copy()
-    fixed_point.integrate(expected, current, bias)
-    run_integrate(v, current, bias)
+    for current in currents:
+        fixed_point.integrate(expected, current, bias)
+    run_integrate(np.array(currents), v, bias)
     np.testing.assert_array_equal(v, expected)
 
 
-@given(spikes=hnp.arrays(np.int8, (2, 3, 2, 2 * LANES), elements=st.integers(-1, 1)))
-def test_events_are_the_spikes(spikes: Array) -> None:
-    events = Events.of(spikes)
-    for index in np.ndindex(2, 3, 2):
-        first, last = events.start[index], events.start[(*index[:2], index[2] + 1)]
-        found = sorted(events.codes[first:last].tolist())
-        of_place = 4 * LANES * index[2]
-        expected = [of_place + c + 2 * LANES * (s < 0) for c, s in enumerate(spikes[index]) if s]
-        assert found == sorted(expected)
+@given(bits=hnp.arrays(np.uint32, 255, fill=st.just(2**32 - 1)))
+def test_counts_bits(bits: Array) -> None:
+    totals = np.arange(CHANNELS, dtype=np.int32)
+    run_tally(bits, totals)
+    found = np.unpackbits(bits[:, None].view(np.uint8), axis=1, bitorder="little").sum(axis=0)
+    np.testing.assert_array_equal(totals, np.arange(CHANNELS) + found)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@given(seed=st.integers(0, 2**32 - 1))
+def test_spikes_are_the_same_in_bits(signed: bool, seed: int) -> None:
+    spikes = np.random.default_rng(seed).integers(-1 if signed else 0, 2, (2, 5, 3, 2 * CHANNELS)).astype(np.int8)
+    given_ = spikes if signed else spikes.astype(np.bool_)
+    bits = packed(given_, signed=signed)
+    assert bits.shape == (2, 6 if signed else 3, 5, 2)
+    found = unpacked(bits, signed=signed)
+    assert found.dtype == given_.dtype
+    np.testing.assert_array_equal(found, given_)
+    by_place = counts(bits).reshape(3, -1, 2 * CHANNELS).sum(axis=1)
+    np.testing.assert_array_equal(by_place, np.count_nonzero(spikes, axis=(0, 1)))
 
 
 PROGRAM = """
@@ -199,10 +232,10 @@ def test_every_cpu_gives_the_same() -> None:
 
 
 def test_a_kernel_that_can_not_be_kept_is_compiled_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    def njit_without_a_folder(*, nogil: bool, cache: bool = False) -> Callable[..., Any]:
+    def njit_without_a_folder(*, cache: bool = False, **how: Any) -> Callable[..., Any]:
         if cache:
             raise RuntimeError("cannot cache function: no locator available")
-        decorated: Callable[..., Any] = njit(nogil=nogil)
+        decorated: Callable[..., Any] = njit(**how)
         return decorated
 
     monkeypatch.setattr(compiled, "njit", njit_without_a_folder)

@@ -44,8 +44,8 @@ _add_128, _add_64, _add_32 = (row_adder(outputs) for outputs in WIDTHS)
 
 
 Room = tuple[Array, Array, Array, Array]
-"""For what is listed: numbers of rows, ``uint16``, and where those of each step begin; words of bits, and the number
-of the row for the first bit of each."""
+"""For what is listed: numbers of rows, ``uint16``, and where those of each step begin; words of bits, and the
+number of the row for the first bit of each."""
 
 
 @part
