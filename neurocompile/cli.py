@@ -130,7 +130,9 @@ def compile_command(
     percentile: float | None = None,
     samples: int = 64,
     budget: int = 1000,
+    early_exit: Flag = False,
     threads: int | None = None,
+    refractory: int | None = None,
     seed: int | None = None,
     output: Output = None,
     json_: Json = False,
@@ -182,8 +184,13 @@ def compile_command(
         Test images that run on the target and are compared spike by spike.
     budget
         Test images on which it is measured where the loss comes from; 0 leaves that out.
+    early_exit
+        Measure what it brings to stop an image as soon as its decision is safe, as learned from the
+        calibration images.
     threads
         Cores for calibration and simulation; all if not given. The results do not depend on it.
+    refractory
+        Steps after a spike of the Poisson encoder without another; 0 if not given.
     seed
         Of the Poisson encoder; 0 if not given.
     output
@@ -209,6 +216,7 @@ def compile_command(
             decoder=decoder,
             balance=balance,
             percentile=percentile,
+            refractory=0 if refractory is None else refractory,
             seed=0 if seed is None else seed,
             target=target,
         )
@@ -217,7 +225,12 @@ def compile_command(
     except DataError as error:
         raise DataError.of([*error.issues, *issues]) from None
     issues += _idle_issues(
-        resolved, bits=bits, percentile=percentile, seed=seed, tolerance=None if steps == "auto" else tolerance
+        resolved,
+        bits=bits,
+        percentile=percentile,
+        refractory=refractory,
+        seed=seed,
+        tolerance=None if steps == "auto" else tolerance,
     )
     if issues:
         raise DataError.of(issues)
@@ -232,10 +245,13 @@ def compile_command(
             found = Data.read(data_file)
             found.check(trained.entry.shape, trained.entry.dtype, trained.classes)
         search = None
+        if found.x_calibration is None and (early_exit or steps == "auto"):
+            problem = (
+                f"--{'early-exit' if early_exit else 'steps auto'} needs calibration images, and there are none"
+            )
+            raise DataError(problem, remedy="give --data FILE, or leave it out")
         if steps == "auto":
-            if found.x_calibration is None:
-                problem = "--steps auto needs calibration images, and there are none"
-                raise DataError(problem, remedy="give --data FILE, or a number of steps")
+            assert found.x_calibration is not None
             within = _TOLERANCE if tolerance is None else tolerance
             search = fewest_steps(trained, found.x_calibration, options, within, progress=progress)
             options = replace(options, steps=search.chosen.steps)
@@ -247,7 +263,8 @@ def compile_command(
             sample = found.x_test[:samples]
             parts = deployment.run_in_parts(sample, progress=progress)
             deployed = Comparison.of(target, parts, reference.run_in_parts(sample))
-        evaluation = network.evaluate(found.x_test, found.y_test, progress=progress)
+        others = found.x_calibration if early_exit else None
+        evaluation = network.evaluate(found.x_test, found.y_test, early_exit=others, progress=progress)
         measured = None
         if budget:
             labels = None if found.y_test is None else found.y_test[:budget]
@@ -374,6 +391,7 @@ def _idle_issues(options: Options, **given: float | None) -> Iterator[Issue]:
     read_with = {
         "bits": ("--code graded", options.code == "graded"),
         "percentile": ("--balance percentile or channel", options.balance in ("percentile", "channel")),
+        "refractory": ("--encoder poisson", options.encoder == "poisson"),
         "seed": ("--encoder poisson", options.encoder == "poisson"),
         "tolerance": ("--steps auto", False),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurocompile.backend import Activity, Executable, Progress, Result, run_in_parts, silent, total_activity
+from neurocompile.early_exit import EarlyExit, ExitRule
 from neurocompile.ir import Array
 from neurocompile.significance import PairedLoss, share_at_most
 
@@ -44,6 +45,8 @@ class Evaluation:
         The processes that were simulated without regard to how many spikes there are.
     labelled
         Whether the classes are known; else what the original network decides counts as right.
+    early_exit
+        What stopping early brings; None where no images were given to learn from.
     """
 
     images: int
@@ -56,6 +59,7 @@ class Evaluation:
     seconds: float
     by_reference: tuple[str, ...] = ()
     labelled: bool = True
+    early_exit: EarlyExit | None = None
 
     @property
     def steps(self) -> int:
@@ -116,6 +120,7 @@ def evaluate(
     steps: int,
     neurons: Mapping[str, int],
     ann: Array | None = None,
+    exit_rule: ExitRule | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
     """Run a test set and measure the result.
@@ -132,15 +137,20 @@ def evaluate(
         The size of each layer of neurons.
     ann
         What the original network decides ``(N,)``; None where it is not at hand.
+    exit_rule
+        When images may stop early; None to leave that out.
     progress
         Told of each chunk of images.
     """
+    exits = []
     decisions = np.empty((len(x), steps), np.int64)
     activity, seconds = [], 0.0
     by_reference: tuple[str, ...] = ()
     # What the outputs have accumulated is only needed until it is decided on.
     for start, result in run_in_parts(executable, x, _PART, steps=steps, progress=progress):
         decisions[start : start + _PART] = result.decisions
+        if exit_rule is not None:
+            exits.append(exit_rule.exits(result.potentials))
         activity.append(result.activity)
         seconds += result.seconds
         by_reference = result.by_reference
@@ -155,6 +165,7 @@ def evaluate(
         neurons=neurons,
         seconds=seconds,
         by_reference=by_reference,
+        early_exit=EarlyExit.of(np.concatenate(exits), decisions, y, exit_rule) if exit_rule else None,
     )
 
 

@@ -19,6 +19,7 @@ from neurocompile.budget import Budget, loss_budget
 from neurocompile.causes import remedies
 from neurocompile.conversion import Conversion
 from neurocompile.data import image_issues, label_issues, range_issues
+from neurocompile.early_exit import ExitRule
 from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
 from neurocompile.evaluate import Evaluation, evaluate
 from neurocompile.frontends.onnx_reference import OnnxReference
@@ -104,7 +105,13 @@ class Network:
         return self._decoder.read(result.potentials[:, -1], result.potentials.shape[1])
 
     def evaluate(
-        self, x: Array, y: Array | None = None, *, steps: int | None = None, progress: Progress = silent
+        self,
+        x: Array,
+        y: Array | None = None,
+        *,
+        steps: int | None = None,
+        early_exit: Array | None = None,
+        progress: Progress = silent,
     ) -> Evaluation:
         """Measure the network in the NumPy simulator.
 
@@ -115,6 +122,9 @@ class Network:
             decides counts as right.
         steps
             For which to run; as compiled where it is None.
+        early_exit
+            Other images, from which it is learned when a decision is safe; then it is measured what stopping there
+            would bring.
         progress
             Told of each chunk of images.
 
@@ -129,13 +139,19 @@ class Network:
         steps = self.steps if steps is None else steps
         _require(self._measuring_issues(x, labels), steps)
         ann = None if self.reference is None and labels is not None else self._ann(x)
+        executable, rule = compile_for("numpy", self.graph), None
+        if early_exit is not None:
+            others = np.asarray(early_exit)
+            _require(self.input_issues(others), steps)
+            rule = ExitRule.of(executable.run(others, steps=steps).potentials)
         found = evaluate(
-            compile_for("numpy", self.graph),
+            executable,
             x,
             self._ann(x) if labels is None else labels,
             steps=steps,
             neurons=self.neurons,
             ann=ann,
+            exit_rule=rule,
             progress=progress,
         )
         return dataclasses.replace(found, labelled=labels is not None)

@@ -66,6 +66,8 @@ class Options:
         the number of steps (``mse``), or together with weights and biases, layer by layer (``ridge``).
     percentile
         Which, for ``percentile`` and ``channel``.
+    refractory
+        Steps after a spike of the Poisson encoder without another.
     seed
         Of the Poisson encoder.
     target
@@ -88,6 +90,7 @@ class Options:
     decoder: Decoding = "membrane"
     balance: Balance | None = None
     percentile: float | None = None
+    refractory: int = 0
     seed: int = 0
     target: str = "numpy"
 
@@ -96,7 +99,7 @@ class Options:
         if issues:
             raise DataError.of(issues)
         # NumPy's integers are as good, but a deployment file can't hold them.
-        for name in ("steps", "bits", "seed"):
+        for name in ("steps", "bits", "refractory", "seed"):
             value = getattr(self, name)
             object.__setattr__(self, name, None if value is None else operator.index(value))
 
@@ -194,10 +197,11 @@ class Options:
         ):
             remedy = "choose a number above 0 and up to 100, such as 99.9"
             yield Issue(f"percentile={self.percentile} is not in (0, 100]", remedy=remedy)
-        if not _is_whole(self.seed) or self.seed < 0:
-            yield Issue(
-                f"seed={self.seed} is no whole number from 0", remedy="choose 0 or any larger whole number"
-            )
+        for name in ("refractory", "seed"):
+            value = getattr(self, name)
+            if not _is_whole(value) or value < 0:
+                remedy = "choose 0 or any larger whole number"
+                yield Issue(f"{name}={value} is no whole number from 0", remedy=remedy)
         if not isinstance(self.target, str):
             yield Issue(f"target={self.target!r} is no name", remedy="name a backend, such as numpy or lava")
         if self.code in ("digit", "graded") and self.only_rate:

@@ -34,6 +34,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "percentile that is no number": ({"percentile": float("nan")}, r"percentile=nan is not in"),
     "percentile as text": ({"percentile": "99"}, r"percentile=99 is not in"),
     "negative seed": ({"seed": -1}, r"seed=-1 is no whole number from 0"),
+    "half a pause": ({"refractory": 0.5}, r"refractory=0\.5 is no whole number from 0"),
     "half a seed": ({"seed": 0.5}, r"seed=0\.5 is no whole number from 0"),
     "target": ({"target": None}, r"target=None is no name"),
     "too many digits": (

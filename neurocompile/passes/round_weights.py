@@ -37,9 +37,8 @@ class RoundWeights:
 
     Every sum that the network can reach then fits into a float64 without rounding, so that it does not depend on
     the order of adding, and two backends that add in different orders give equal spikes. What spikes bring in one
-    step fits into 32 bits. Of a threshold of 1 the
-    power of two is some ``2 ** -30``, finer than the float32 weights of most models. Weights that lead to other
-    weights share these bits with them.
+    step fits into 32 bits: the power of two is some ``2 ** -30`` of the most that they can bring, where a sum of
+    float32 is rounded to ``2 ** -24``. Weights that lead to other weights share these bits with them.
 
     Parameters
     ----------

@@ -37,6 +37,7 @@ def compiled(found: Compiled) -> dict[str, Any]:
             "changed_at_most": evaluation.changed_at_most,
             "images": evaluation.images,
             "steps": evaluation.steps,
+            "early_exit": None if evaluation.early_exit is None else dataclasses.asdict(evaluation.early_exit),
             "seconds": evaluation.seconds,
             "by_reference": list(evaluation.by_reference),
             "neurons": sum(evaluation.neurons.values()),

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
+from neurocompile.early_exit import EarlyExit
 from neurocompile.evaluate import Evaluation
 from neurocompile.network import Network
 from neurocompile.options import Options
@@ -54,6 +55,8 @@ def print_compiled(console: Console, found: Compiled) -> None:
     console.print(_accuracy(evaluation) if evaluation.labelled else _agreement(evaluation))
     for line in _significance(evaluation):
         console.print(line, highlight=False)
+    if evaluation.early_exit is not None:
+        console.print(_early_exit(evaluation, evaluation.early_exit), highlight=False)
     console.print(_activity(evaluation))
     if found.budget is not None:
         _print_budget(console, found.budget)
@@ -155,6 +158,14 @@ def _significance(evaluation: Evaluation) -> Iterator[str]:
     # A bound is not to be rounded to below itself.
     bound = f"{math.ceil(1e4 * at_most) / 100:.2f} %"
     yield f"  decided unlike the ANN {changed:,} of {evaluation.images:,} (at most {bound} with 95 % confidence)"
+
+
+def _early_exit(evaluation: Evaluation, found: EarlyExit) -> str:
+    right = f", {_percent(found.accuracy)} right" if evaluation.labelled else ""
+    return (
+        f"[bold]early exit[/]: {found.steps:.1f} of {_count(evaluation.steps, 'step')} on average{right}, "
+        f"{_count(found.changed_decisions, 'decision')} unlike the last step's"
+    )
 
 
 def _verdict(loss: PairedLoss) -> Iterator[str]:

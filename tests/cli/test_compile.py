@@ -222,10 +222,22 @@ def test_without_data_it_compiles_on_synthetic_images(cli: Callable[..., Any], f
     assert "no data: calibrated and measured on synthetic images" in cli("small.onnx").out
 
 
-def test_the_fewest_steps_can_not_be_found_without_data(refused: Callable[..., str], folder: Path) -> None:
+@pytest.mark.parametrize("option", ["--early-exit", "--steps auto"])
+def test_some_options_need_calibration_images(refused: Callable[..., str], folder: Path, option: str) -> None:
     (folder / "small.npz").unlink()
-    message = refused("small.onnx", "--steps", "auto")
-    assert "--steps auto needs calibration images, and there are none\n  remedy: give --data FILE" in message
+    message = refused("small.onnx", *option.split())
+    assert f"{option} needs calibration images, and there are none\n  remedy: give --data FILE" in message
+
+
+def test_what_stopping_early_brings(cli: Callable[..., Any]) -> None:
+    options = ("small.onnx", "--code", "rate", "--steps", "12", "--budget", "0", "--early-exit")
+    found = json.loads(cli(*options, "--json").out)["snn"]["early_exit"]
+    assert 1 <= found["steps"] < 12
+    assert found["changed_decisions"] <= 2
+    text = " ".join(cli(*options).out.split())
+    accuracy = f"{100 * found['accuracy']:.2f} % right"
+    assert f"early exit: {found['steps']:.1f} of 12 steps on average, {accuracy}" in text
+    assert json.loads(cli(*options[:-1], "--json").out)["snn"]["early_exit"] is None
 
 
 def test_the_same_command_writes_the_same_file(cli: Callable[..., Any], folder: Path) -> None:

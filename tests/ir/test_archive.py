@@ -260,7 +260,7 @@ EVERY_LAYER = Graph(
 
 EVERY_PROCESS = Graph(
     (
-        Node("x", Encoder((2, 6), "poisson", 255.0, 0, 7, True, "uint8")),
+        Node("x", Encoder((2, 6), "poisson", 255.0, 0, 2, 7, True, "uint8")),
         Node("conv", ConvSynapses(np.ones((2, 1, 3), np.int8), -2, (1,), (1, 1), (1,), 2), ("x",)),
         Node("scale", ScaleSynapses(np.full((2, 1), -3, np.int8), 1), ("conv",)),
         Node("neurons", IntegrateAndFire(*[np.zeros((), np.int64)] * 3, "zero"), ("scale",)),
@@ -430,7 +430,15 @@ def test_weights_of_another_type_are_refused(dtype: type) -> None:
 
 @pytest.mark.parametrize("code", ["constant", "telegraph", 3])
 def test_choices_are_checked(code: Any) -> None:
-    parameters = {"shape": [1], "code": code, "ceiling": 1.0, "levels": 0, "seed": 0, "integer": False}
+    parameters = {
+        "shape": [1],
+        "code": code,
+        "ceiling": 1.0,
+        "levels": 0,
+        "refractory": 0,
+        "seed": 0,
+        "integer": False,
+    }
     parameters["dtype"] = "float32"
     document = {
         "nodes": [{"name": "x", "op": "Encoder", "inputs": [], "parameters": parameters}],

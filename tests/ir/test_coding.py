@@ -13,6 +13,7 @@ from neurocompile.ir.processes import (
     Encoder,
     Readout,
 )
+from neurocompile.ir.processes.poisson import poisson_spikes
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (5, 2, 3))
@@ -75,6 +76,33 @@ def test_poisson_seed_changes_the_spikes() -> None:
 
 def test_poisson_values_beyond_the_ceiling_fire_always() -> None:
     assert POISSON.encode(np.full((1, 2, 3), -9.0), 10).tolist() == np.full((10, 1, 2, 3), -1).tolist()
+
+
+@pytest.mark.parametrize("refractory", [0, 1, 4])
+def test_poisson_spikes_keep_their_rate_and_their_pauses(refractory: int) -> None:
+    encoder = Encoder((200,), "poisson", ceiling=2.0, refractory=refractory)
+    stream = encoder.encode(np.repeat(X[:1].ravel()[:4], 50)[None], 4000)[:, 0]
+    mean = stream.reshape(4000, 4, 50).mean(axis=(0, 2))
+    np.testing.assert_allclose(mean * encoder.unit, np.clip(X[:1].ravel()[:4], -2, 2), atol=0.02)
+    for neuron in stream.T:
+        assert np.all(np.diff(np.flatnonzero(neuron)) > refractory)
+
+
+def test_intervals_between_poisson_spikes_are_those_of_steps() -> None:
+    """A pause, and then the chances of a coin that is thrown at every step."""
+    refractory, rate = 3, 0.1
+    stream = poisson_spikes(np.full(500, rate), 2000, refractory, np.random.default_rng(0))
+    chance = rate / (1 - rate * refractory)
+    intervals = np.concatenate([np.diff(np.flatnonzero(neuron)) for neuron in stream.T])
+    expected = chance * (1 - chance) ** np.arange(30)
+    found = np.bincount(intervals - refractory - 1, minlength=30)[:30] / len(intervals)
+    np.testing.assert_allclose(found, expected, atol=5 * np.sqrt(chance / len(intervals)))
+    np.testing.assert_allclose(stream[0].mean(), chance, atol=0.06)
+
+
+def test_no_rate_is_silence_and_a_rate_of_one_never_pauses() -> None:
+    spikes = poisson_spikes(np.array([0.0, 1.0]), 50, 0, np.random.default_rng(0))
+    assert spikes.sum(axis=0).tolist() == [0, 50]
 
 
 def test_encoder_passes_its_stream_on() -> None:

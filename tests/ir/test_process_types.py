@@ -76,6 +76,7 @@ BROKEN: dict[str, tuple[Callable[[], Op], tuple[TensorType, ...], str]] = {
     "encoder levels": (lambda: Encoder((1,), integer=True), (), "has no levels to round them to"),
     "encoder ceiling": (lambda: Encoder((1,), ceiling=0.0), (), "has ceiling=0.0"),
     "encoder infinite": (lambda: Encoder((1,), ceiling=np.inf), (), "has ceiling=inf"),
+    "encoder refractory": (lambda: Encoder((1,), "poisson", refractory=-1), (), "has refractory=-1"),
     "encoder seed": (lambda: Encoder((1,), "poisson", seed=-1), (), "has seed=-1"),
     "encoder shape": (lambda: Encoder((0,)), (), "has the shape [0]"),
 }

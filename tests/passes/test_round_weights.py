@@ -118,10 +118,16 @@ def test_biases_are_rounded_by_a_millionth_at_most(graph: Graph) -> None:
             assert error <= 1e-6 * max(1, np.abs(node.op.bias).max())
 
 
-def test_weights_between_neurons_stay_finer_than_float32() -> None:
+def test_weights_that_spikes_reach_stay_finer_than_sums_of_float32() -> None:
     weight = np.random.default_rng(0).normal(size=(4, 8))
     before, after = rounded(chain((8,), ReLU(), Linear(weight, np.zeros(4)), ReLU()), np.ones((1, 8)))
-    np.testing.assert_allclose(after["linear2"].op.weight, before["linear2"].op.weight, rtol=0, atol=2.0**-30)
+    largest = np.abs(before["linear2"].op.weight).sum(axis=1).max()
+    np.testing.assert_allclose(
+        after["linear2"].op.weight, before["linear2"].op.weight, rtol=0, atol=2.0**-30 * largest
+    )
+    whole = after["linear2"].op.weight * 2.0 ** (30 - np.ceil(np.log2(largest)))
+    assert np.array_equal(whole, np.rint(whole))
+    assert np.abs(whole).sum(axis=1).max() < 2**31
 
 
 def test_small_weights_before_others_keep_their_bits() -> None:

@@ -12,6 +12,7 @@ from neurocompile.ir import fixed_point
 from neurocompile.ir.functions import sigmoid
 from neurocompile.ir.layers import ArgMax, Softmax
 from neurocompile.ir.op import Array, TensorType, require, require_broadcast
+from neurocompile.ir.processes.poisson import poisson_spikes
 from neurocompile.ir.processes.process import Process
 
 EncoderCode = Literal["constant", "poisson", "once"]
@@ -27,14 +28,15 @@ class Encoder(Process):
     shape
         Of one image.
     code
-        ``constant``: the same graded value at every step. ``once``: at the first step only. ``poisson``: a spike
-        with the probability ``min(abs(x) / ceiling, 1)`` at every step, negative where ``x`` is (Diehl et al.
-        2015).
+        ``constant``: the same graded value at every step. ``once``: at the first step only. ``poisson``: spikes of
+        the mean rate ``min(abs(x) / ceiling, 1) / (1 + refractory)``, negative where ``x`` is (Diehl et al. 2015).
     ceiling
         The input value that the code's largest value stands for.
     levels
         Steps of the graded value between 0 and the ceiling, rounded to the nearest and clipped; 0 leaves it
         unrounded and unclipped.
+    refractory
+        Steps after a Poisson spike without another.
     seed
         Of the Poisson spikes. Each image has a generator of its own, so the spikes do not depend on how images
         are grouped.
@@ -49,6 +51,7 @@ class Encoder(Process):
     code: EncoderCode = "constant"
     ceiling: float = 1.0
     levels: int = 0
+    refractory: int = 0
     seed: int = 0
     integer: bool = False
     dtype: str = "float32"
@@ -56,13 +59,16 @@ class Encoder(Process):
     @property
     def unit(self) -> float:
         """The input value that a stream's 1 stands for."""
-        return self.ceiling / self.levels if self.code != "poisson" and self.levels else self.ceiling
+        if self.code == "poisson":
+            return self.ceiling * (1 + self.refractory)
+        return self.ceiling / self.levels if self.levels else self.ceiling
 
     def infer(self, *_: TensorType) -> TensorType:  # noqa: D102
         require(min(self.shape, default=1) > 0, f"has the shape {list(self.shape)}")
         finite = math.isfinite(self.ceiling) and self.ceiling > 0
         require(finite and self.levels >= 0, f"has ceiling={self.ceiling} and levels={self.levels}")
         require(self.seed >= 0, f"has seed={self.seed}")
+        require(self.refractory >= 0, f"has refractory={self.refractory}")
         whole = self.code == "poisson" or self.levels > 0
         require(whole or not self.integer, "sends integers, and has no levels to round them to")
         return TensorType(self.shape, stream=True, integer=self.integer)
@@ -104,7 +110,8 @@ class Encoder(Process):
         stream = np.empty((steps, *share.shape), np.int8)
         for i, image in enumerate(share):
             generator = np.random.default_rng([self.seed, first + i])
-            fired = generator.random((steps, *self.shape)) < np.abs(image)
+            rate = np.minimum(np.abs(image), 1).ravel() / (1 + self.refractory)
+            fired = poisson_spikes(rate, steps, self.refractory, generator).reshape(steps, *self.shape)
             stream[:, i] = fired * np.sign(image).astype(np.int8)
         return stream
 

@@ -1,0 +1,45 @@
+"""Poisson spikes, drawn interval by interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurocompile.ir.op import Array
+
+
+def poisson_spikes(rate: Array, steps: int, refractory: int, generator: np.random.Generator) -> Array:
+    """Draw spikes that are independent of each other but for a pause after each.
+
+    Drawing the intervals takes as long as there are spikes, not as there are steps. The interval of a process that
+    fires with the probability ``p`` at every step is geometric, and that is an exponential one rounded down with
+    the scale ``-1 / log(1 - p)`` (Devroye 1986, chapter X.2).
+
+    Parameters
+    ----------
+    rate
+        Spikes for each step, ``(N,)``, the pauses counted in: from 0 to ``1 / (1 + refractory)``.
+    steps
+        T.
+    refractory
+        So many steps after each spike there is none.
+    generator
+        Of the randomness.
+
+    Returns
+    -------
+    Array
+        ``(T, N)``, ``bool``.
+    """
+    # A step that is not in a pause has to fire more often, for the rate to be right with the pauses.
+    ready = rate / (1 - rate * refractory)
+    alive = np.flatnonzero(ready > 0)
+    with np.errstate(divide="ignore"):
+        scale = -1 / np.log1p(-np.minimum(ready[alive], 1))
+    spikes = np.zeros((steps, len(rate)), np.bool_)
+    time = generator.standard_exponential(len(alive)) * scale
+    while len(alive):
+        inside = time < steps
+        alive, scale, time = alive[inside], scale[inside], time[inside].astype(np.int64)
+        spikes[time, alive] = True
+        time = time + 1 + refractory + generator.standard_exponential(len(alive)) * scale
+    return spikes
