@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from peers.environment import python_of
+from simulation.encoding import encoding
 from simulation.page import page
 from simulation.roofline import roofline
 from simulation.workloads import workload
@@ -71,6 +72,8 @@ CASES = (
     *(Case("cnn", "int8", rate, 32) for rate in (0.02, 0.05, 0.3, 0.5)),
     *(Case("cnn", "int8", 0.13, steps) for steps in (8, 128, 1024)),
 )
+LAVA_CASES = tuple(Case(network, "int8", 0.13, 32) for network in ("cnn", "mlp"))
+LAVA_IMAGES = 64
 QUICK = (Case("mlp", "int8", 0.13, 8),)
 
 
@@ -127,6 +130,7 @@ class Measured:
     images: int
     seconds: list[float] = field(default_factory=list)
     peak_mb: float = 0.0
+    more_mb: float = 0.0
     differing: int = 0
     agree: float = 1.0
 
@@ -158,6 +162,7 @@ def measure(case: Case, names: Sequence[str], folder: Path) -> dict[str, Any]:
             answer = tool.run(case, measured[name].images)
             measured[name].seconds.append(answer["seconds"])
             measured[name].peak_mb = answer["peak_mb"]
+            measured[name].more_mb = max(measured[name].more_mb, answer.get("more_mb", 0.0))
     synaptic = ours.run(case, CHECKED)["synaptic_operations"] / CHECKED
     for tool in tools.values():
         tool.close()
@@ -171,11 +176,31 @@ def measure(case: Case, names: Sequence[str], folder: Path) -> dict[str, Any]:
                 "version": tools[name].version,
                 "images_per_second": found.rate,
                 "peak_mb": found.peak_mb,
+                "more_mb": found.more_mb,
                 "differing_counts": found.differing,
                 "agreeing_decisions": found.agree,
             }
             for name, found in measured.items()
         },
+    }
+
+
+def lava(case: Case) -> dict[str, Any]:
+    """Measure Lava's simulator with our fused processes, and ours on a core."""
+    runs: dict[str, dict[str, Any]] = {}
+    for name in ("neurocompile", "lava"):
+        tool = Tool(name, Path())
+        tool.run(case, CHECKED)
+        runs[name] = tool.run(case, LAVA_IMAGES)
+        tool.close()
+    return {
+        **vars(case),
+        "images": LAVA_IMAGES,
+        "images_per_second": LAVA_IMAGES / runs["lava"]["seconds"],
+        "slower": runs["lava"]["seconds"] / runs["neurocompile"]["seconds"],
+        "differing_counts": int(
+            np.count_nonzero(np.array(runs["lava"]["counts"]) != runs["neurocompile"]["counts"])
+        ),
     }
 
 
@@ -198,6 +223,8 @@ def main() -> None:
         for case in cases:
             results["cases"].append(measure(case, (*PEERS, "neurocompile"), Path(folder)))
             print(json.dumps(results["cases"][-1]), file=sys.stderr)
+    results["lava"] = [lava(case) for case in cases if case in LAVA_CASES]
+    results["encoding"] = encoding()
     if arguments.quick or arguments.only:
         print(page(results))
         return

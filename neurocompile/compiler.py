@@ -164,6 +164,7 @@ def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
         largest = float(np.abs(calibration).max())
         ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
     if options.encoder == "poisson":
-        return Encoder(entry.shape, "poisson", ceiling, 0, options.refractory, options.seed, dtype=entry.dtype)
+        pause = options.refractory
+        return Encoder(entry.shape, "poisson", ceiling, 0, options.seed, dtype=entry.dtype, refractory=pause)
     sends: EncoderCode = "once" if options.spiking_code.radix > 1 else "constant"
     return Encoder(entry.shape, sends, ceiling, levels, dtype=entry.dtype)

@@ -80,9 +80,9 @@ def synapses(branch: Branch, integer: bool) -> LinearSynapses | ConvSynapses:
     return ConvSynapses(weight, stride=(branch.stride,) * 2, padding=(pad,) * 4)
 
 
-def peak_mb() -> float:
-    """Return the peak memory since this program began; ``ru_maxrss`` starts with that of whoever started it."""
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+def memory_mb(kind: str) -> float:
+    """Return this program's memory, ``VmRSS``, or its peak, ``VmHWM``; ``ru_maxrss`` starts with its parent's."""
+    found = re.search(rf"{kind}:\s*(\d+) kB", Path("/proc/self/status").read_text())
     assert found
     return int(found[1]) / 1024
 
@@ -106,6 +106,9 @@ def main() -> None:
         asked = json.loads(line)
         executable = made(asked["workload"], asked["at_threshold"])
         images = network(asked["workload"]).images(asked["of"])[: asked["images"]]
+        peak, before = memory_mb("VmHWM"), memory_mb("VmRSS")
+        # Begins the peak anew.
+        Path("/proc/self/clear_refs").write_text("5")
         began = time.process_time()
         result = executable.run(images, steps=asked["steps"])
         seconds = time.process_time() - began if target == "numpy" else result.seconds
@@ -114,7 +117,8 @@ def main() -> None:
         sent = (activity.synaptic_operations for name, activity in result.activity.items() if name != "image")
         answer = {
             "seconds": seconds,
-            "peak_mb": peak_mb(),
+            "peak_mb": max(peak, memory_mb("VmHWM")),
+            "more_mb": memory_mb("VmHWM") - before,
             "counts": counts.tolist(),
             "synaptic_operations": sum(sent),
         }

@@ -21,7 +21,7 @@ def page(results: dict[str, Any]) -> str:
         "",
         "Images for a second of processor time on one core: the median of five turns, which the simulators take",
         "in one run. All have the same weights, images and neurons (integrate and fire, reset by subtraction);",
-        "with float32 weights neurocompile adds up in float64, which makes its sums exact.",
+        "float32 weights are put on a grid on which the sums of neurocompile are exact.",
         "*Differing counts* are those of the output neurons, of 160, in the order of the peers; SpikingJelly and",
         "Sinabs fire where a neuron reaches its threshold, and are compared with a run of ours that does so too.",
         "",
@@ -42,7 +42,21 @@ def page(results: dict[str, Any]) -> str:
     others = [case for case in cases if case not in main]
     if others:
         lines += ["## Other rates and numbers of steps: cnn, int8", "", *_table(others, tools), ""]
-    lines += ["## Peak memory in MB", "", *_memory(cases, tools), ""]
+    lines += [
+        "## Peak memory in MB",
+        "",
+        "*More* is what a run of neurocompile takes on top of its weights, the images and the program.",
+        "",
+        *_memory(cases, tools),
+        "",
+        *_lava(results["lava"]),
+        "## Poisson encoding",
+        "",
+        "1,000 values over 1,000 steps of 0.1 ms, up to 200 Hz, with pauses of 20 steps:",
+        f"{results['encoding']['intervals']:.2f} ms by intervals, as neurocompile draws them, and",
+        f"{results['encoding']['steps']:.2f} ms in a loop over the steps.",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -88,8 +102,27 @@ def _roofline(cases: list[dict[str, Any]], roof: dict[str, float]) -> list[str]:
 
 
 def _memory(cases: list[dict[str, Any]], tools: list[str]) -> list[str]:
-    lines = _header(tools)
+    lines = _header([*tools, "more"])
     for case in cases:
         peaks = [f"{case['tools'][name]['peak_mb']:.0f}" for name in tools]
+        peaks.append(f"{case['tools'][OURS]['more_mb']:.0f}")
         lines.append(f"| {_name(case)} | {' | '.join(peaks)} |")
     return lines
+
+
+def _lava(found: list[dict[str, Any]]) -> list[str]:
+    if not found:
+        return []
+    lines = [
+        "## Lava",
+        "",
+        "The same networks on Lava's simulator, in the processes that neurocompile makes for it, which take many",
+        "images at once, by the clock:",
+        "",
+        *_header(["images", "images a second", "times as long as neurocompile on a core", "differing counts"]),
+    ]
+    for case in found:
+        rate, slower = f"{case['images_per_second']:.4g}", f"{case['slower']:.0f}"
+        cells = f"{case['images']} | {rate} | {slower} | {case['differing_counts']}"
+        lines.append(f"| {_name(case)} | {cells} |")
+    return [*lines, ""]

@@ -8,14 +8,16 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 import onnxruntime
-from neurocompile_numpy.events.drive import ADD_INTEGERS
-from neurocompile_numpy.events.vectors import LANES
+from neurocompile_numpy.events.vectors import address, row_adder
 from numba import njit
 from onnx import TensorProto, helper
 from threadpoolctl import threadpool_limits
 
 SIZE = 512
-ROWS = 64
+ROWS = 128
+OUTPUTS = 128
+
+_add_rows = row_adder(OUTPUTS)
 
 
 def roofline() -> dict[str, float]:
@@ -50,14 +52,17 @@ def _int8() -> float:
 @njit
 def _add(rows: np.ndarray, numbers: np.ndarray, sums: np.ndarray, times: int) -> None:
     for _ in range(times):
-        ADD_INTEGERS(rows.ctypes.data, rows.strides[0], numbers.ctypes.data, len(numbers), sums.ctypes.data)
+        _add_rows(address(rows), address(numbers), len(numbers), address(sums), 0, sums[0])
 
 
 def _events() -> float:
-    rows, sums, times = np.ones((ROWS, 4 * LANES), np.int8), np.zeros(4 * LANES, np.int32), 10_000
-    numbers = np.random.default_rng(0).integers(0, ROWS, 128).astype(np.uint32)
+    """Of bytes, as ``row_adder`` takes them: two in a number of 16 bits."""
+    room = np.zeros(ROWS * OUTPUTS // 2 + 32, np.int16)
+    first = -room.ctypes.data % 64 // 2
+    rows, sums = room[first : first + ROWS * OUTPUTS // 2].reshape(ROWS, -1), np.zeros(OUTPUTS, np.int32)
+    numbers, times = np.random.default_rng(0).integers(0, ROWS, 128).astype(np.uint16), 10_000
     _add(rows, numbers, sums, 1)
-    return times * len(numbers) * 4 * LANES / _shortest(lambda: _add(rows, numbers, sums, times)) / 1e9
+    return times * len(numbers) * OUTPUTS / _shortest(lambda: _add(rows, numbers, sums, times)) / 1e9
 
 
 def _shortest(work: Callable[[], object]) -> float:

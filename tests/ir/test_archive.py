@@ -260,7 +260,7 @@ EVERY_LAYER = Graph(
 
 EVERY_PROCESS = Graph(
     (
-        Node("x", Encoder((2, 6), "poisson", 255.0, 0, 2, 7, True, "uint8")),
+        Node("x", Encoder((2, 6), "poisson", 255.0, 0, 7, True, "uint8", 2)),
         Node("conv", ConvSynapses(np.ones((2, 1, 3), np.int8), -2, (1,), (1, 1), (1,), 2), ("x",)),
         Node("scale", ScaleSynapses(np.full((2, 1), -3, np.int8), 1), ("conv",)),
         Node("neurons", IntegrateAndFire(*[np.zeros((), np.int64)] * 3, "zero"), ("scale",)),

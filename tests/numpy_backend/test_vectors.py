@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -240,3 +241,28 @@ def test_a_kernel_that_can_not_be_kept_is_compiled_all_the_same(monkeypatch: pyt
 
     monkeypatch.setattr(compiled, "njit", njit_without_a_folder)
     assert compiled.compiled(lambda x: x + 1)(2) == 3
+
+
+KEPT = """
+from neurocompile_numpy.events import bits
+import numpy as np
+bits.counts(np.zeros((1, 1, 1, 1), np.uint32))
+print(sum(bits._count.stats.cache_hits.values()))
+"""
+
+
+def test_a_kernel_is_kept_until_any_of_its_parts_changes(tmp_path: Path) -> None:
+    """Numba itself looks at the file of the kernel only."""
+    package = tmp_path / "neurocompile_numpy"
+    shutil.copytree(Path(compiled.__file__).parents[1], package, ignore=shutil.ignore_patterns("__pycache__"))
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    hits = []
+    for run in range(3):
+        if run == 2:
+            (package / "events" / "vectors.py").touch()
+        done = subprocess.run(
+            [sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True
+        )
+        hits.append(int(done.stdout))
+    assert hits == [0, 1, 0]

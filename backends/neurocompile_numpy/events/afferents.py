@@ -72,8 +72,9 @@ class Afferents:
         if not streams:
             none = np.empty((images, 0, places_of(self._shape)[1], self._outputs), self._type)
             return none, np.full(steps, -1)
-        if len(streams) == 1:
-            return np.ascontiguousarray(streams[0].places, self._type), streams[0].frame
+        frame = streams[0].frame
+        if all(np.array_equal(stream.frame, frame) for stream in streams):
+            return np.sum([stream.places for stream in streams], axis=0, dtype=self._type), frame
         total = np.zeros((images, steps, *streams[0].places.shape[2:]), self._type)
         for stream in streams:
             given = np.flatnonzero(stream.frame >= 0)

@@ -85,14 +85,12 @@ class Engine:
     def _bytes(self, name: str, steps: int) -> int:
         output = self._graph.types[name]
         channels, places = places_of(output.shape)
-        neurons = places * whole_vectors(channels)
         if self._kernel(name) and sends_spikes(self._graph, self._graph[name]):
-            if isinstance(self._graph[name].op, Neurons):
-                # Two bits for each neuron and step.
-                return -(-steps * neurons // 4)
-            return steps * neurons
+            filled = places * whole_vectors(channels)
+            # Two bits for each neuron and step, or bytes.
+            return -(-steps * filled // 4) if isinstance(self._graph[name].op, Neurons) else steps * filled
         frames = 1 if self._never_changes(name) else steps
-        return frames * neurons * (4 if output.integer else 8)
+        return frames * places * channels * (4 if output.integer else 8)
 
     def _never_changes(self, name: str) -> bool:
         """Tell whether a node gives out the same at every step."""

@@ -97,7 +97,9 @@ def route(graph: Graph, node: Node) -> Route | None:
         return None
     channels, _ = places_of(graph.types[source.name].shape)
     reached, slabs, groups = _kernel(op, graph.types[source.name].shape)
-    tap, place, slab, most, sender = _arrivals(graph, source, *reached)
+    target, place, slab, most, sender = _arrivals(graph, source, *reached)
+    _, places = places_of(graph.types[node.name].shape)
+    tap = np.concatenate([[0], np.bincount(target, minlength=places).cumsum()])
     signed = takes_back(graph, sender)
     taps_, inputs, outputs = slabs.shape
     numbers = taps_ * channels
@@ -159,14 +161,14 @@ def _arrivals(
 
     Returns
     -------
-    tap, place, slab
-        Of place ``p`` from ``tap[p]`` to ``tap[p + 1]``: a place of the sender, and a slab of weights.
+    target, place, slab
+        As those given, with places of the sender.
     most
         Places that reach another through one weight.
     sender
         Of the spikes.
     """
-    most, places = 1, int(target[-1]) + 1
+    most = 1
     while isinstance(source.op, PoolSynapses):
         below = graph[source.inputs[0]]
         windows = Windows.of(taps(source.op.window, graph.types[below.name].shape[1:]))
@@ -174,9 +176,8 @@ def _arrivals(
         target, slab = np.repeat(target, size), np.repeat(slab, size)
         within = np.arange(size.sum()) - np.repeat(size.cumsum() - size, size)
         place = windows.position[np.repeat(windows.tap[place], size) + within]
-        source, most = below, most * int(size.max())
-    tap = np.concatenate([[0], np.bincount(target, minlength=places).cumsum()])
-    return tap, place, slab, most, source
+        source, most = below, most * int(size.max(initial=0))
+    return target, place, slab, most, source
 
 
 def _whole(slabs: Array, most: int) -> tuple[Array, int] | None:

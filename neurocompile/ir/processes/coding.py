@@ -35,8 +35,6 @@ class Encoder(Process):
     levels
         Steps of the graded value between 0 and the ceiling, rounded to the nearest and clipped; 0 leaves it
         unrounded and unclipped.
-    refractory
-        Steps after a Poisson spike without another.
     seed
         Of the Poisson spikes. Each image has a generator of its own, so the spikes do not depend on how images
         are grouped.
@@ -44,6 +42,8 @@ class Encoder(Process):
         Whether it gives out Loihi integers.
     dtype
         Of the images, as the model declares it.
+    refractory
+        Steps after a Poisson spike without another.
     """
 
     arity: ClassVar[int | None] = 0
@@ -51,10 +51,10 @@ class Encoder(Process):
     code: EncoderCode = "constant"
     ceiling: float = 1.0
     levels: int = 0
-    refractory: int = 0
     seed: int = 0
     integer: bool = False
     dtype: str = "float32"
+    refractory: int = 0
 
     @property
     def unit(self) -> float:

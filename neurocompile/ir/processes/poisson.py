@@ -32,14 +32,16 @@ def poisson_spikes(rate: Array, steps: int, refractory: int, generator: np.rando
     """
     # A step that is not in a pause has to fire more often, for the rate to be right with the pauses.
     ready = rate / (1 - rate * refractory)
-    alive = np.flatnonzero(ready > 0)
+    active = np.flatnonzero(ready > 0)
     with np.errstate(divide="ignore"):
-        scale = -1 / np.log1p(-np.minimum(ready[alive], 1))
-    spikes = np.zeros((steps, len(rate)), np.bool_)
-    time = generator.standard_exponential(len(alive)) * scale
-    while len(alive):
+        scale = -1 / np.log1p(-np.minimum(ready[active], 1))
+    spikes = np.zeros(steps * len(rate), np.bool_)
+    time = np.floor(generator.standard_exponential(len(active)) * scale)
+    inside = time < steps
+    while inside.any():
+        place = time * len(rate) + active
+        spikes[place[inside].astype(np.intp)] = True
+        # All draw again, those beyond the end too, so that fewer steps have the same spikes.
+        time += np.floor(generator.standard_exponential(len(active)) * scale) + (1 + refractory)
         inside = time < steps
-        alive, scale, time = alive[inside], scale[inside], time[inside].astype(np.int64)
-        spikes[time, alive] = True
-        time = time + 1 + refractory + generator.standard_exponential(len(alive)) * scale
-    return spikes
+    return spikes.reshape(steps, len(rate))
