@@ -87,8 +87,8 @@ class Engine:
         channels, places = places_of(output.shape)
         if self._kernel(name) and sends_spikes(self._graph, self._graph[name]):
             filled = places * whole_vectors(channels)
-            # Two bits for each neuron and step, or bytes.
-            return -(-steps * filled // 4) if isinstance(self._graph[name].op, Neurons) else steps * filled
+            # Two bits for each neuron and step; moves work on bytes.
+            return -(-steps * filled // 4) if isinstance(self._graph[name].op, Source) else steps * filled
         frames = 1 if self._never_changes(name) else steps
         return frames * places * channels * (4 if output.integer else 8)
 

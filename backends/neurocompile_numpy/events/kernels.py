@@ -22,7 +22,7 @@ from neurocompile_numpy.events.afferents import Afferents
 from neurocompile_numpy.events.layout import by_place, places_of, whole_vectors
 from neurocompile_numpy.events.neurons import NeuronKernels
 from neurocompile_numpy.events.routes import sends_spikes
-from neurocompile_numpy.events.streams import PlacesStream, Stream
+from neurocompile_numpy.events.streams import BitsStream, PlacesStream, Stream
 from neurocompile_numpy.events.windows import Windows, taps
 
 Run = Callable[..., Stream]
@@ -70,8 +70,8 @@ def _windows(graph: Graph, node: Node) -> Windows:
 
 def _largest(op: SpikeMaxPool, windows: Windows, shape: tuple[int, ...]) -> Run:
     def run(spikes: Stream) -> Stream:
-        leading = windows.maxima(spikes.places.view(np.int8), op.radix)
-        return PlacesStream(shape, spikes.frame, leading.view(spikes.places.dtype))
+        leading = windows.maxima(spikes.bits, op.radix, signed=spikes.signed)
+        return BitsStream(shape, spikes.frame, leading)
 
     return run
 

@@ -69,4 +69,4 @@ class NeuronKernels:
         else:
             how = op.reset == "subtract", op.signed, op.wait
             fire(*self._afferents.arguments(streams, STEPS_TOGETHER), *self._parameters, *how, bits)
-        return BitsStream(self._shape, np.arange(steps), bits, self.signed)
+        return BitsStream(self._shape, np.arange(steps), bits)

@@ -67,10 +67,15 @@ class Stream(ABC):
         whole[self.frame >= 0] = frames[self.frame[self.frame >= 0]]
         return whole
 
+    @property
+    def signed(self) -> bool:
+        """Whether some spikes are -1."""
+        return self.places.dtype != np.bool_
+
     @cached_property
     def bits(self) -> Array:
         """Spikes, which have a frame for every step, as ``packed``."""
-        return packed(self.places, signed=self.places.dtype != np.bool_)
+        return packed(self.places, signed=self.signed)
 
     def count(self) -> Array:
         """Count the values other than 0 of each neuron, over all steps and images: ``shape``."""
@@ -149,12 +154,14 @@ class BitsStream(Stream):
         As of ``Stream``.
     values
         As ``packed``.
-    signed
-        Whether some are -1.
     """
 
     values: Array
-    signed: bool
+
+    @property
+    def signed(self) -> bool:
+        """As of ``Stream``."""
+        return bool(self.values.shape[1] > places_of(self.shape)[1])
 
     @property
     def images(self) -> int:

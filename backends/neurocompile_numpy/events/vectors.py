@@ -453,6 +453,49 @@ def digit_step(
 
 
 @intrinsic
+def follow(typing: Any, up: Any, down: Any, radix: Any, total: Any, leading: Any) -> Any:  # noqa: ARG001
+    """``follow(up, down, radix, total, leading)``: a step of 32 neurons in front of a ``SpikeMaxPool``.
+
+    Their spikes are bits, each of which counts ``radix`` times the next. What they have been worth so far,
+    ``int32``, and the most that any neuron has, are brought up to date.
+    """
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        up, down, radix, total, leading = arguments
+        whole = ir.VectorType(_I32, CHANNELS)
+        times = _splat(builder, builder.trunc(radix, _I32), CHANNELS)
+        sent = builder.sub(_spread(builder, up), _spread(builder, down))
+        worth = builder.add(builder.mul(_load(builder, total, whole), times), sent)
+        most = _load(builder, leading, whole)
+        _store(builder, worth, total)
+        _store(builder, builder.select(builder.icmp_signed(">", worth, most), worth, most), leading)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@intrinsic
+def lead(typing: Any, leading: Any, before: Any, radix: Any, up: Any, down: Any) -> Any:  # noqa: ARG001
+    """``lead(leading, before, radix, up, down)``: store the bits of the spikes that 32 channels of a pool send.
+
+    They make of what led before what leads now, which takes its place.
+    """
+
+    def generate(context: Any, builder: _Builder, signature: Any, arguments: Sequence[_Value]) -> _Value:  # noqa: ARG001
+        leading, before, radix, up, down = arguments
+        whole = ir.VectorType(_I32, CHANNELS)
+        times = _splat(builder, builder.trunc(radix, _I32), CHANNELS)
+        now = _load(builder, leading, whole)
+        sent = builder.sub(now, builder.mul(_load(builder, before, whole), times))
+        _store_bits(builder, builder.icmp_signed(">", sent, _all(whole, 0)), up)
+        _store_bits(builder, builder.icmp_signed("<", sent, _all(whole, 0)), down)
+        _store(builder, now, before)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), generate
+
+
+@intrinsic
 def tally(typing: Any, bits: Any, stride: Any, steps: Any, totals: Any) -> Any:  # noqa: ARG001
     """``tally(bits, stride, steps, totals)``: add how often each of 32 bits is set to ``int32`` totals.
 
@@ -480,6 +523,12 @@ def _membranes(signature: Any, lanes: int) -> ir.VectorType:
 
 def _compare(builder: _Builder, order: str, a: _Value, b: _Value) -> _Value:
     return (builder.fcmp_ordered if a.type.element == _REAL else builder.icmp_signed)(order, a, b)
+
+
+def _spread(builder: _Builder, address: _Value) -> _Value:
+    """Load 32 bits, each as a number."""
+    flags = builder.bitcast(_load(builder, address, _I32), ir.VectorType(_I1, CHANNELS))
+    return builder.zext(flags, ir.VectorType(_I32, CHANNELS))
 
 
 def _store_bits(builder: _Builder, flags: _Value, address: _Value) -> None:

@@ -1,15 +1,15 @@
-"""Pools: sums and maxima of windows, all channels of a place at once."""
+"""Windows of pools, and max pools of spikes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numba import int32
 
 from neurocompile.ir import Array
 from neurocompile.ir.kernels import Window
 from neurocompile_numpy.events.compiled import compiled
+from neurocompile_numpy.events.vectors import CHANNELS, address, follow, lead
 
 _LEAST = np.iinfo(np.int32).min
 
@@ -34,32 +34,37 @@ class Windows:
         """Take what ``taps`` lists."""
         return cls(np.concatenate([[0], (held >= 0).sum(axis=1).cumsum()]), held[held >= 0])
 
-    def maxima(self, spikes: Array, radix: int) -> Array:
-        """Run the max pool that ``SpikeMaxPool`` defines, on spikes ``(images, steps, places, channels)``."""
-        images, steps, _, channels = spikes.shape
-        pooled = np.empty((images, steps, len(self.tap) - 1, channels), np.int8)
-        _pool(spikes, self.tap, self.position, int(np.diff(self.tap).max()), radix, pooled)
+    def maxima(self, bits: Array, radix: int, *, signed: bool) -> Array:
+        """Run the max pool that ``SpikeMaxPool`` defines, on spikes and to spikes as ``packed``."""
+        images, _, steps, words = bits.shape
+        pooled = np.empty((images, (len(self.tap) - 1) * (1 + signed), steps, words), np.uint32)
+        totals = np.empty((int(np.diff(self.tap).max()), CHANNELS), np.int32)
+        _pool(bits, self.tap, self.position, radix, signed, totals, pooled)
         return pooled
 
 
 @compiled
-def _pool(spikes: Array, tap: Array, position: Array, most: int, radix: int, pooled: Array) -> None:
-    images, steps, windows, channels = pooled.shape
-    base = int32(radix)
-    before, leading = np.empty(channels, np.int32), np.empty(channels, np.int32)
-    totals = np.empty((most, channels), np.int32)
-    for image in range(images):
-        for p in range(windows):
-            totals[:] = 0
+def _pool(
+    bits: Array, tap: Array, position: Array, radix: int, signed: bool, totals: Array, pooled: Array
+) -> None:
+    images, rows, steps, words = pooled.shape
+    windows, row, image_bytes = rows // (1 + signed), 4 * steps * words, bits.strides[0]
+    leading, before = np.empty(CHANNELS, np.int32), np.empty(CHANNELS, np.int32)
+    nothing, nowhere = np.zeros(1, np.uint32), np.empty(1, np.uint32)
+    for window in range(images * windows):
+        image, p = window // windows, window % windows
+        for word in range(words):
             before[:] = 0
+            totals[:] = 0
             for t in range(steps):
                 leading[:] = _LEAST
-                for k in range(tap[p + 1] - tap[p]):
-                    total, spike = totals[k], spikes[image, t, position[tap[p] + k]]
-                    for c in range(channels):
-                        total[c] = int32(int32(base * total[c]) + spike[c])
-                        leading[c] = max(leading[c], total[c])
-                sent = pooled[image, t, p]
-                for c in range(channels):
-                    sent[c] = leading[c] - int32(base * before[c])
-                    before[c] = leading[c]
+                at = 4 * (t * words + word)
+                for k in range(tap[p], tap[p + 1]):
+                    up = address(bits) + image * image_bytes + position[k] * (1 + signed) * row + at
+                    down, total = (
+                        up + row if signed else address(nothing),
+                        address(totals) + 4 * CHANNELS * (k - tap[p]),
+                    )
+                    follow(up, down, radix, total, address(leading))
+                up = address(pooled) + window * (1 + signed) * row + at
+                lead(address(leading), address(before), radix, up, up + row if signed else address(nowhere))
