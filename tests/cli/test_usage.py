@@ -104,7 +104,7 @@ def test_the_version(cli: Callable[..., Any]) -> None:
             "leave it out, or add --steps",
         ),
         ("small.onnx --seed -1", "seed=-1 is no whole number from 0", "choose 0 or"),
-        ("small.onnx --target loihi", "there is no target 'loihi'", "choose one of lava, numpy"),
+        ("small.onnx --target loihi", "there is no target 'loihi'", "choose one of lava, lava-stock, numpy"),
         ("small.onnx -o .", "can't write .: is a folder", "give the name of a file"),
         ("small.onnx -o none/small.nc", "there is no folder none", "give the name of a file"),
         ("small.onnx -o small.onnx/small.nc", "there is no folder small.onnx", "give the name of a file"),
