@@ -11,11 +11,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from neurocompile.backend import Progress, Result, measure_activity, silent, total_activity
+from neurocompile.backend import Progress, Result, Runtime, measure_activity, silent, total_activity
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Encoder
-from neurocompile_lava import plan
+from neurocompile_lava import manage, plan
+from neurocompile_lava.bundle import write_bundle
 from neurocompile_lava.runtime import find_or_make
 from neurocompile_lava.supervisor import run_worker
 
@@ -40,8 +41,19 @@ class LavaBackend:
         return list(plan.issues(graph))
 
     def compile(self, graph: Graph, progress: Progress = silent) -> LavaExecutable:  # noqa: D102
-        python = find_or_make(lambda line: progress(line, 0, 0))
-        return LavaExecutable(graph, python)
+        return LavaExecutable(graph, find_or_make(progress))
+
+    def runtime(self) -> Runtime:  # noqa: D102
+        return manage.status()
+
+    def make_runtime(self, progress: Progress) -> Runtime:  # noqa: D102
+        return manage.install(progress)
+
+    def remove_runtime(self, progress: Progress) -> Sequence[Path]:  # noqa: D102
+        return manage.remove(progress)
+
+    def bundle(self, graph: Graph, steps: int, folder: Path, x: Array | None) -> None:  # noqa: D102
+        write_bundle(plan.plan(graph, steps), graph, folder, x)
 
 
 class LavaExecutable:

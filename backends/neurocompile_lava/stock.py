@@ -40,7 +40,7 @@ class StockLavaBackend:
         count = len(stock_plan.plan(graph, 1).processes) + 2
         if count > batched.MOST_PROCESSES:
             raise BackendError.of([batched.too_many(count)])
-        return StockLavaExecutable(graph, find_or_make(lambda line: progress(line, 0, 0)))
+        return StockLavaExecutable(graph, find_or_make(progress))
 
 
 class StockLavaExecutable:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from neurocompile.backend import Runtime
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.early_exit import EarlyExit
@@ -110,6 +111,17 @@ def print_checked(console: Console, model: str, check: Check) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def print_runtime(console: Console, found: Runtime) -> None:
+    """Print what ``neurocompile lava status`` found."""
+    if found.issue is None:
+        console.out(f"Python {found.version} runs Lava: {found.python}", highlight=False)
+        console.out(f"named by {found.named_by}", highlight=False)
+    else:
+        console.out(str(found.issue), highlight=False)
+    for folder, size in found.made.items():
+        console.out(f"made: {folder}, {size / 1e6:,.0f} MB", highlight=False)
 
 
 def _duration(seconds: float) -> str:
