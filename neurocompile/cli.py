@@ -155,7 +155,7 @@ def compile_command(
     model
         The ONNX file.
     target
-        Where the spiking network runs: numpy or lava.
+        Where the spiking network runs: numpy, lava, or lava-stock for processes of stock Lava alone.
     data
         An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given. If there is
         none, synthetic images stand in, and the report says what is then not known.
@@ -317,7 +317,7 @@ def check_command(
     model
         The ONNX file.
     target
-        Where the spiking network is to run: numpy or lava.
+        Where the spiking network is to run: numpy, lava or lava-stock.
     code
         How spikes stand for values.
     steps
@@ -361,7 +361,7 @@ def run_command(
     input
         Images: an .npy file, or an .npz file with x_test.
     target
-        Where to run it: numpy or lava; what it was compiled for if not given.
+        Where to run it: numpy, lava or lava-stock; what it was compiled for if not given.
     threads
         Cores for calibration and simulation; all if not given. The results do not depend on it.
     lava_python
