@@ -343,7 +343,7 @@ def test_images_that_do_not_fit_the_deployment(network: nc.Network) -> None:
 
 
 def test_an_unknown_target(network: nc.Network) -> None:
-    with pytest.raises(BackendError, match=r"no target 'loihi'\n.*lava, numpy"):
+    with pytest.raises(BackendError, match=r"no target 'loihi'\n.*lava, lava-stock, numpy"):
         network.deploy("loihi")
 
 
