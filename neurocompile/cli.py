@@ -32,6 +32,7 @@ from neurocompile.data import Data, read_images
 from neurocompile.errors import DataError, DeploymentError, Issue, NeurocompileError
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
+from neurocompile.mapping import ChipName
 from neurocompile.network import load
 from neurocompile.options import MOST_BITS, Options
 from neurocompile.parallel import threads as use_threads
@@ -287,6 +288,7 @@ def check_command(
     target: str = "numpy",
     code: Literal["auto", "digit", "graded", "rate"] = "auto",
     steps: int | None = None,
+    chip: ChipName | None = None,
     images: int = 1000,
     json_: Json = False,
     debug: Debug = False,
@@ -305,6 +307,8 @@ def check_command(
         How spikes stand for values.
     steps
         Time steps for an image, for which memory and time are estimated.
+    chip
+        On whose neurocores the network is to fit: loihi1 or loihi2.
     images
         For which they are estimated.
     json_
@@ -313,7 +317,7 @@ def check_command(
         Show the traceback of an error.
     """
     del debug
-    found = check(model, target, code=code, steps=steps, images=images)
+    found = check(model, target, code=code, steps=steps, images=images, chip=chip)
     with _standard_output() as console:
         if json_:
             print(json.dumps(document.checked(str(model), found)))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from neurocompile.ir import Op
+from neurocompile.ir import Array, Op
 from neurocompile.ir.kernels import Window
 from neurocompile.ir.processes import (
     ConvSynapses,
@@ -92,8 +92,8 @@ def _under(window: Window, space: list[tuple[int, int]] | Box, size: tuple[int, 
         yield first, max(first, min(n, (end - 1) * s - before + (k - 1) * d + 1))
 
 
-def _hull(flat: np.ndarray[tuple[int, ...], np.dtype[np.integer]], shape: tuple[int, ...], *, consecutive: bool = False) -> Box:
-    """Give the smallest box around places of the flattened values; of ``consecutive`` ones the two ends are given."""
+def _hull(flat: Array, shape: tuple[int, ...], *, consecutive: bool = False) -> Box:
+    """Give the smallest box around places of the flattened values, or around all between two of them."""
     places = np.unravel_index(flat, shape)
     found = [(int(p.min()), int(p.max()) + 1) for p in places]
     if consecutive:

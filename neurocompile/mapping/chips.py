@@ -31,8 +31,8 @@ class Chip:
     cores
         Of one chip.
     neurons, input_axons, output_axons, synapse_words, neuron_groups
-        What one core holds at most; words are of 64 bits. ``output_axons`` are pairs of a neuron and a core that it
-        sends to on Loihi 1, and entries of the axon map on Loihi 2.
+        What one core holds at most; words are of 64 bits. ``output_axons`` are pairs of a neuron and a core that
+        it sends to on Loihi 1, and entries of the axon map on Loihi 2. None where the chip knows no such thing.
     header_bits
         Before the synapses of an axon, or of each block of them.
     block_synapses
@@ -58,7 +58,7 @@ class Chip:
     input_axons: int
     output_axons: int
     synapse_words: int
-    neuron_groups: int
+    neuron_groups: int | None
     header_bits: int
     block_synapses: int | None
     weight_bits: tuple[int, ...]
@@ -76,7 +76,7 @@ LOIHI1 = Chip(
     input_axons=4096,  # nengo-loihi: MAX_IN_AXONS
     output_axons=4096,  # nengo-loihi: MAX_OUT_AXONS
     synapse_words=16384,  # nengo-loihi: MAX_SYNAPSE_BITS is 2 ** 20, in words of 64 bits
-    neuron_groups=1,  # Loihi 1 has one kind of neuron; Davies et al. 2018
+    neuron_groups=None,  # Loihi 1 has one kind of neuron; Davies et al. 2018
     header_bits=10,  # nengo-loihi: bits_per_axon
     block_synapses=64,  # nengo-loihi: n_synapses
     weight_bits=(1, 2, 3, 4, 5, 6, 8),  # nengo-loihi: WEIGHT_BITS_MAP
@@ -93,8 +93,8 @@ LOIHI2 = Chip(
     neurons=4095,  # YOLO-KP: 3584 neurons are 87.52 %, 2688 are 65.64 %
     input_axons=16000,  # YOLO-KP: one is 0.01 %
     output_axons=16000,  # YOLO-KP: 2688 entries are 16.80 %
-    # PilotNet and Oxford: the compiler printed it as the register's size when a core went beyond. The percentages of
-    # YOLO-KP, a year later, are whole numbers of words of 16000 and of no 12000; the smaller one is safe.
+    # PilotNet and Oxford: the compiler printed it as the register's size when a core went beyond. The percentages
+    # of YOLO-KP, a year later, are whole numbers of words of 16000 and not of 12000; the smaller one is safe.
     synapse_words=12000,
     neuron_groups=8,  # YOLO-KP: one is 12.50 %
     # Oxford: 256 synapses of 20 bits take 81 words and 200 take 63, which is one header for all; YOLO-KP: 128 of 5

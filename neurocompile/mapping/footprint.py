@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from neurocompile.ir.processes import WireSynapses
 from neurocompile.mapping.boxes import Box, volume
 from neurocompile.mapping.chips import INDEX_BITS, Chip
-from neurocompile.mapping.links import Link, Readers
+from neurocompile.mapping.links import Link, Readers, slots
 
 _WORD_BITS = 64
 
@@ -44,7 +44,8 @@ class Footprint:
 
     def utilisation(self, chip: Chip) -> dict[str, float]:
         """Tell what share of each resource of a core is taken; above 1 it does not fit."""
-        return {name: taken / getattr(chip, name) for name, taken in dataclasses.asdict(self).items()}
+        limits = {name: getattr(chip, name) for name in RESOURCES}
+        return {name: getattr(self, name) / limit for name, limit in limits.items() if limit is not None}
 
     def bound_by(self, chip: Chip) -> str:
         """Name the resource that is used most."""
@@ -109,7 +110,9 @@ def _words(chip: Chip, synapses: int, bits: int) -> int:
     """Count the words of so many synapses of one axon (nengo-loihi: ``bits_per_axon``)."""
     block = chip.block_synapses or synapses
     full, rest = divmod(synapses, block)
-    return full * _rounded(block * bits + chip.header_bits) + (_rounded(rest * bits + chip.header_bits) if rest else 0)
+    return full * _rounded(block * bits + chip.header_bits) + (
+        _rounded(rest * bits + chip.header_bits) if rest else 0
+    )
 
 
 def _rounded(bits: int) -> int:
@@ -123,7 +126,9 @@ def _reached_places(link: Link, box: Box) -> list[list[int]]:
     middle do, and those at the sides differ.
     """
     window, found = link.window, []
-    size = next(shape for op, shape in zip(link.steps, link.shapes, strict=True) if not isinstance(op, WireSynapses))[1:]
+    size = next(
+        shape for op, shape in zip(link.steps, link.shapes, strict=True) if not isinstance(op, WireSynapses)
+    )[1:]
     for (start, end), n, k, s, d, before in zip(
         box[1:], size, window.kernel, window.stride, window.dilation, window.before, strict=True
     ):
@@ -150,7 +155,7 @@ def output_axons(chip: Chip, box: Box, readers: Sequence[Readers]) -> int:
         What reads it; what nothing does, the decoder's totals, the host reads.
     """
     if chip.population_channels is not None:
-        return sum(r.slots(chip.population_channels) * r.pairs(box) for r in readers)
+        return sum(slots(r.link, chip.population_channels) * r.pairs(box) for r in readers)
     kinds = [r.link.shared for r in readers] or [False]
     places = volume(box[1:])
     return sum(places if shared else volume(box) for shared in kinds)

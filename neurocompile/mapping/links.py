@@ -130,15 +130,16 @@ class Readers:
     def _bounds(self) -> Array:
         return np.array(self.needs, np.int64).reshape(len(self.needs), -1, 2)
 
-    def slots(self, most: int) -> int:
-        """Tell how many output axons a neuron takes for a core, if one tells so many channels apart at most."""
-        return 2 if self.link.shared and self.link.shapes[0][0] > most else 1
-
     def pairs(self, box: Box) -> int:
         """Count the pairs of a value in a box of the source and a core that needs it."""
         starts, ends = np.array(box, np.int64).reshape(-1, 2).T
         shared = np.minimum(self._bounds[:, :, 1], ends) - np.maximum(self._bounds[:, :, 0], starts)
         return int(shared.clip(0).prod(axis=1).sum())
+
+
+def slots(link: Link, channels: int) -> int:
+    """Tell how many output axons a neuron takes for a core, if one tells so many channels apart at most."""
+    return 2 if link.shared and link.shapes[0][0] > channels else 1
 
 
 def links(graph: Graph, receiver: Node) -> tuple[Link, ...]:

@@ -13,13 +13,13 @@ from neurocompile.ir.processes import Decoder, DigitNeurons, GradedNeurons, Inte
 from neurocompile.mapping.boxes import Box
 from neurocompile.mapping.chips import Chip
 from neurocompile.mapping.footprint import RESOURCES, Footprint
-from neurocompile.mapping.links import Link, Readers, links
+from neurocompile.mapping.links import Readers, links
 from neurocompile.mapping.partition import Partition, partition
 
 _REMEDIES = {
-    "input_axons": "narrow the layer before it, or split this one into groups",
-    "synapse_words": "choose smaller kernels or fewer input channels, or split the layer into groups",
-    "output_axons": "narrow the layers that read it",
+    "input_axons": "narrow or pool the layer before it",
+    "synapse_words": "choose smaller kernels or fewer channels before it, or split it into groups",
+    "output_axons": "narrow the layers that read it, so that they take fewer cores",
 }
 """By the resource of which a single neuron takes too much."""
 
@@ -82,6 +82,10 @@ class Layer:
     def neurons(self) -> int:
         """How many it has."""
         return math.prod(self.shape)
+
+    def utilisation(self, chip: Chip) -> float:
+        """Tell what share of the resource that bounds it is used, of the core that is fullest."""
+        return self.largest.utilisation(chip)[self.bound_by]
 
 
 @dataclass(frozen=True)
@@ -184,7 +188,7 @@ def _needs(chip: Chip, op: Op) -> Iterator[str]:
     stock = isinstance(op, Decoder) or (isinstance(op, IntegrateAndFire) and op.reset == "zero" and not op.wait)
     if stock:
         return
-    if chip.neuron_groups > 1:
+    if chip.neuron_groups is not None:
         # Neurons of Loihi 2 are programs.
         yield "microcode"
     elif isinstance(op, SpikeMaxPool):
@@ -199,7 +203,9 @@ def _violations(chip: Chip, node: Node, made: Partition) -> Iterator[Issue]:
         for name, share in made.alone.utilisation(chip).items():
             if share > 1:
                 what, limit = name.replace("_", " "), getattr(chip, name)
-                problem = f"a single neuron takes {getattr(made.alone, name)} {what}; a core of {chip.name} has {limit}"
+                problem = (
+                    f"a single neuron takes {getattr(made.alone, name)} {what}; a core of {chip.name} has {limit}"
+                )
                 yield Issue(problem, node.name, kind, _REMEDIES[name])
     signed = isinstance(node.op, IntegrateAndFire) and node.op.signed
     if "digit" not in chip.codes and (signed or isinstance(node.op, DigitNeurons | GradedNeurons)):

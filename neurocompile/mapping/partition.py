@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile.mapping.boxes import Box, tiles
+from neurocompile.mapping.boxes import Box, tiles, volume
 from neurocompile.mapping.chips import Chip
 from neurocompile.mapping.footprint import Footprint, footprint, output_axons
-from neurocompile.mapping.links import Link, Readers
+from neurocompile.mapping.links import Link, Readers, slots
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,13 @@ class Partition:
 
 
 def partition(chip: Chip, shape: tuple[int, ...], links: Sequence[Link], readers: Sequence[Readers]) -> Partition:
-    """Cut a layer into the fewest parts that fit, all of the same extents but for the last along each axis.
+    """Cut a layer into parts that fit, all of the same extents but for the last along each axis.
 
-    Where even single neurons do not fit, the parts hold as many as a core has room for, as if nothing else counted.
+    It is cut so that there are the fewest cores. Where a neuron has an output axon for each core that it sends to,
+    those cores count that the layers before it need for these beyond what they need for their neurons.
+
+    Where even single neurons do not fit, the parts hold as many as a core has room for, as if nothing else
+    counted.
 
     Parameters
     ----------
@@ -54,25 +58,43 @@ def partition(chip: Chip, shape: tuple[int, ...], links: Sequence[Link], readers
     def taken(box: Box) -> Footprint:
         return footprint(chip, box, links, output_axons(chip, box, readers))
 
-    candidates = _candidates(chip, shape)
+    candidates, parts = _candidates(chip, shape)
     alive = np.ones(len(candidates), bool)
+    best, fewest = None, math.inf
     failed = None
     for i, row in enumerate(candidates):
         if not alive[i]:
             continue
+        if parts[i] >= fewest:
+            break
         extents = tuple(int(e) for e in row)
+        middle = _middle(shape, extents)
         # In the middle no side saves anything: what does not fit there need not be tried elsewhere.
-        failed = _first_failing([taken(_middle(shape, extents))], chip)
+        failed = _first_failing([taken(middle)], chip)
         if failed is None:
-            parts = tuple((box, taken(box)) for box in tiles(shape, extents))
-            failed = _first_failing([part for _, part in parts], chip)
+            cores = int(parts[i]) + sum(_cores_before(chip, link, middle, int(parts[i])) for link in links)
+            if cores >= fewest:
+                continue
+            made = tuple((box, taken(box)) for box in tiles(shape, extents))
+            failed = _first_failing([part for _, part in made], chip)
             if failed is None:
-                return Partition(extents, parts)
+                best, fewest = Partition(extents, made), cores
+                continue
         # Whatever is as large along every axis takes as much.
         alive &= (candidates < row).any(axis=1)
+    if best is not None:
+        return best
     # Single neurons were tried last.
     extents = tuple(int(e) for e in candidates[0])
     return Partition(extents, tuple((box, taken(box)) for box in tiles(shape, extents)), failed)
+
+
+def _cores_before(chip: Chip, link: Link, box: Box, parts: int) -> float:
+    """Estimate the cores that a source needs for its axons to so many such boxes, and not for its neurons."""
+    if chip.population_channels is None:
+        return 0
+    axons = slots(link, chip.population_channels) * volume(link.boxes(box)[0]) * parts
+    return max(0, axons / chip.output_axons - math.prod(link.shapes[0]) / chip.neurons)
 
 
 def _middle(shape: tuple[int, ...], extents: tuple[int, ...]) -> Box:
@@ -84,22 +106,23 @@ def _first_failing(parts: Sequence[Footprint], chip: Chip) -> Footprint | None:
     return next((part for part in parts if not part.fits(chip)), None)
 
 
-def _candidates(chip: Chip, shape: tuple[int, ...]) -> Array:
-    """List extents ``(candidates, axes)`` whose neurons a core holds, those with the fewest parts first.
+def _candidates(chip: Chip, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """List extents ``(candidates, axes)`` whose neurons fit, and how many parts they make, the fewest first.
 
     Of as many parts those come first that keep channels together, and then those that are wide.
     """
     if not shape:
-        return np.empty((1, 0), np.int64)
+        return np.empty((1, 0), np.int64), np.ones(1, np.int64)
     choices = [_extents(n) for n in shape]
     if chip.tile_width_power and len(shape) > 1:
         choices[-1] = [2**i for i in range((shape[-1] - 1).bit_length() + 1)]
     extents = np.stack(np.meshgrid(*choices, indexing="ij"), -1).reshape(-1, len(shape))
     # Along an axis that is not cut, only a width that is a power of two may take more than there is.
     extents = extents[extents.prod(axis=1) <= chip.neurons]
-    parts = np.prod([-(-n // extents[:, axis]) for axis, n in enumerate(shape)], axis=0, dtype=np.int64)
+    counts = [-(-n // extents[:, axis]) for axis, n in enumerate(shape)]
+    parts: Array = np.prod(counts, axis=0, dtype=np.int64)
     order = np.lexsort([*(-extents[:, axis] for axis in range(len(shape) - 1, -1, -1)), parts])
-    return extents[order]
+    return extents[order], parts[order]
 
 
 def _extents(n: int) -> list[int]:

@@ -14,6 +14,8 @@ from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.early_exit import EarlyExit
 from neurocompile.evaluate import Evaluation
+from neurocompile.mapping import Mapping
+from neurocompile.mapping.placement import floor_plan
 from neurocompile.network import Network
 from neurocompile.options import Options
 from neurocompile.report.compiled import Compiled
@@ -30,6 +32,16 @@ _SYNTHETIC = (
 
 _SOME_HUNDREDS = 100
 """Calibration images with fewer of which a report warns."""
+
+
+_RESOURCES = {
+    "neurons": "neurons",
+    "input_axons": "axons in",
+    "output_axons": "axons out",
+    "synapse_words": "words",
+    "neuron_groups": "groups",
+}
+"""Of a core, as short as a table needs them."""
 
 
 def print_compiled(console: Console, found: Compiled) -> None:
@@ -97,6 +109,8 @@ def print_checked(console: Console, model: str, check: Check) -> None:
             tolerance = f"at most {100 * found.tolerance:g} %"
             table.add_row(Text(found.node), found.function, tolerance, str(found.segments))
         console.print(table)
+    if check.mapping is not None:
+        _print_mapping(console, check.mapping)
     console.print(f"{check.parameters:,} parameters", highlight=False)
     if check.size is None or check.memory_bytes is None or check.seconds is None:
         return
@@ -110,6 +124,38 @@ def print_checked(console: Console, model: str, check: Check) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _print_mapping(console: Console, mapping: Mapping) -> None:
+    """Print what each layer takes of a chip's cores, and where they lie."""
+    chip = mapping.chip
+    columns = ("cores", "part", "neurons", "axons in", "axons out", "words", "bound by")
+    table = _table(f"on {chip.name}", *columns)
+    for layer in mapping.layers:
+        part = layer.largest
+        table.add_row(
+            Text(layer.name),
+            str(layer.cores),
+            "x".join(map(str, layer.extents)),
+            *(str(n) for n in (part.neurons, part.input_axons, part.output_axons, part.synapse_words)),
+            f"{_RESOURCES[layer.bound_by]} {100 * layer.utilisation(chip):.0f} %",
+        )
+    limits = (chip.neurons, chip.input_axons, chip.output_axons, chip.synapse_words)
+    table.add_row("at most", "", "", *map(str, limits), style="bold")
+    console.print(table)
+    console.print(
+        f"{_count(len(mapping.cores), 'core')} on {_count(mapping.chips, 'chip')} of {chip.cores}, "
+        f"{mapping.neurons:,} neurons",
+        highlight=False,
+    )
+    for number, layers in enumerate(floor_plan(mapping)):
+        cores = ", ".join(
+            f"{first}-{last} {name}" if last > first else f"{first} {name}" for name, first, last in layers
+        )
+        console.print(Text(f"  chip {number}: {cores}"), highlight=False)
+    for what in dict.fromkeys(layer.needs for layer in mapping.layers if layer.needs is not None):
+        names = ", ".join(layer.name for layer in mapping.layers if layer.needs == what)
+        console.print(Text(f"needs {what}: {names}"), highlight=False)
 
 
 def _duration(seconds: float) -> str:
