@@ -13,6 +13,7 @@ from neurocompile.ir.kernels import Window
 from neurocompile.ir.paths import paths
 from neurocompile.ir.processes import (
     ConvSynapses,
+    Encoder,
     LinearSynapses,
     PoolSynapses,
     ScaleSynapses,
@@ -40,6 +41,8 @@ class Link:
         Of what each step takes.
     shape
         Of the receiver's current; of what a pool takes, if the receiver is one.
+    from_host
+        Whether the source is the encoder, which takes no core.
     """
 
     source: str
@@ -47,6 +50,7 @@ class Link:
     steps: tuple[Op, ...]
     shapes: tuple[tuple[int, ...], ...]
     shape: tuple[int, ...]
+    from_host: bool = False
 
     @cached_property
     def shared(self) -> bool:
@@ -153,7 +157,8 @@ def links(graph: Graph, receiver: Node) -> tuple[Link, ...]:
             steps.append(receiver.op)
         else:
             shapes.pop()
-        found.append(Link(path.source, receiver.name, tuple(steps), tuple(shapes), shape))
+        from_host = isinstance(graph[path.source].op, Encoder)
+        found.append(Link(path.source, receiver.name, tuple(steps), tuple(shapes), shape, from_host))
     return tuple(found)
 
 

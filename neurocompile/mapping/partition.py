@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,38 +60,39 @@ def partition(chip: Chip, shape: tuple[int, ...], links: Sequence[Link], readers
 
     candidates, parts = _candidates(chip, shape)
     alive = np.ones(len(candidates), bool)
-    best, fewest = None, math.inf
-    failed = None
+    best: tuple[int, ...] | None = None
+    fewest = math.inf
+    failed: Footprint | None = None
     for i, row in enumerate(candidates):
         if not alive[i]:
             continue
         if parts[i] >= fewest:
             break
         extents = tuple(int(e) for e in row)
-        middle = _middle(shape, extents)
         # In the middle no side saves anything: what does not fit there need not be tried elsewhere.
-        failed = _first_failing([taken(middle)], chip)
+        middle = _middle(shape, extents)
+        failed = _too_large(chip, [taken(middle)])
         if failed is None:
             cores = int(parts[i]) + sum(_cores_before(chip, link, middle, int(parts[i])) for link in links)
             if cores >= fewest:
                 continue
-            made = tuple((box, taken(box)) for box in tiles(shape, extents))
-            failed = _first_failing([part for _, part in made], chip)
+            failed = _too_large(chip, map(taken, tiles(shape, extents)))
             if failed is None:
-                best, fewest = Partition(extents, made), cores
+                best, fewest = extents, cores
                 continue
         # Whatever is as large along every axis takes as much.
         alive &= (candidates < row).any(axis=1)
     if best is not None:
-        return best
-    # Single neurons were tried last.
-    extents = tuple(int(e) for e in candidates[0])
-    return Partition(extents, tuple((box, taken(box)) for box in tiles(shape, extents)), failed)
+        failed = None
+    else:
+        # Single neurons were tried last.
+        best = tuple(int(e) for e in candidates[0])
+    return Partition(best, tuple((box, taken(box)) for box in tiles(shape, best)), failed)
 
 
 def _cores_before(chip: Chip, link: Link, box: Box, parts: int) -> float:
     """Estimate the cores that a source needs for its axons to so many such boxes, and not for its neurons."""
-    if chip.population_channels is None:
+    if chip.population_channels is None or link.from_host:
         return 0
     axons = slots(link, chip.population_channels) * volume(link.boxes(box)[0]) * parts
     return max(0, axons / chip.output_axons - math.prod(link.shapes[0]) / chip.neurons)
@@ -102,7 +103,7 @@ def _middle(shape: tuple[int, ...], extents: tuple[int, ...]) -> Box:
     return tuple((start, min(start + e, n)) for start, e, n in zip(starts, extents, shape, strict=True))
 
 
-def _first_failing(parts: Sequence[Footprint], chip: Chip) -> Footprint | None:
+def _too_large(chip: Chip, parts: Iterable[Footprint]) -> Footprint | None:
     return next((part for part in parts if not part.fits(chip)), None)
 
 
