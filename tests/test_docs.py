@@ -47,7 +47,7 @@ def test_json_fields_are_documented(
     reports = {
         "neurocompile MODEL --json": printed(str(digits), *options, "-o", "digits.nc"),
         "neurocompile run DEPLOYMENT --json": printed("run", "digits.nc", "--input", "images.npy"),
-        "neurocompile check MODEL --json": printed("check", str(digits)),
+        "neurocompile check MODEL --json": printed("check", str(digits), "--chip", "loihi2"),
     }
     for title, report in reports.items():
         _, section = page.split(f"## `{title}`\n")

@@ -57,7 +57,7 @@ class Link:
         """Whether one kernel serves all places, so that a core stores it once."""
         kinds = ConvSynapses | PoolSynapses | ScaleSynapses | SpikeMaxPool | WireSynapses
         axes = {len(shape) for shape in (*self.shapes, self.shape)}
-        return len(axes) == 1 and axes != {1} and all(isinstance(op, kinds) for op in self.steps)
+        return len(axes) == 1 and min(axes) > 1 and all(isinstance(op, kinds) for op in self.steps)
 
     @cached_property
     def window(self) -> Window:
@@ -109,10 +109,7 @@ class Link:
 
     def channels(self, boxes: tuple[Box, ...]) -> tuple[int, int]:
         """Give the channels, of such boxes, where weights begin."""
-        for op, box in zip(self.steps, boxes, strict=False):
-            if not isinstance(op, WireSynapses):
-                return box[0]
-        return boxes[-1][0]
+        return next(box[0] for op, box in zip(self.steps, boxes, strict=False) if not isinstance(op, WireSynapses))
 
 
 @dataclass(frozen=True)

@@ -58,35 +58,37 @@ def partition(chip: Chip, shape: tuple[int, ...], links: Sequence[Link], readers
     def taken(box: Box) -> Footprint:
         return footprint(chip, box, links, output_axons(chip, box, readers))
 
-    candidates, parts = _candidates(chip, shape)
-    alive = np.ones(len(candidates), bool)
+    def too_large(boxes: Iterable[Box]) -> Footprint | None:
+        return next((part for part in map(taken, boxes) if not part.fits(chip)), None)
+
+    choices, ones = _choices(chip, shape), (1,) * len(shape)
+    largest = _candidates(chip, shape, choices)[0][0]
+    # What does not fit along one axis, a single value along all others, fits in no part.
+    choices = [
+        [e for e in axis if e == 1 or too_large([_middle(shape, (*ones[:i], e, *ones[i + 1 :]))]) is None]
+        for i, axis in enumerate(choices)
+    ]
     best: tuple[int, ...] | None = None
     fewest = math.inf
     failed: Footprint | None = None
-    for i, row in enumerate(candidates):
-        if not alive[i]:
-            continue
-        if parts[i] >= fewest:
+    for row, parts in zip(*_candidates(chip, shape, choices), strict=True):
+        if parts >= fewest:
             break
         extents = tuple(int(e) for e in row)
         # In the middle no side saves anything: what does not fit there need not be tried elsewhere.
         middle = _middle(shape, extents)
-        failed = _too_large(chip, [taken(middle)])
+        failed = too_large([middle])
         if failed is None:
-            cores = int(parts[i]) + sum(_cores_before(chip, link, middle, int(parts[i])) for link in links)
-            if cores >= fewest:
-                continue
-            failed = _too_large(chip, map(taken, tiles(shape, extents)))
-            if failed is None:
-                best, fewest = extents, cores
-                continue
-        # Whatever is as large along every axis takes as much.
-        alive &= (candidates < row).any(axis=1)
+            cores = int(parts) + sum(_cores_before(chip, link, middle, int(parts)) for link in links)
+            if cores < fewest:
+                failed = too_large(tiles(shape, extents))
+                if failed is None:
+                    best, fewest = extents, cores
     if best is not None:
         failed = None
     else:
         # Single neurons were tried last.
-        best = tuple(int(e) for e in candidates[0])
+        best = tuple(int(e) for e in largest)
     return Partition(best, tuple((box, taken(box)) for box in tiles(shape, best)), failed)
 
 
@@ -103,22 +105,23 @@ def _middle(shape: tuple[int, ...], extents: tuple[int, ...]) -> Box:
     return tuple((start, min(start + e, n)) for start, e, n in zip(starts, extents, shape, strict=True))
 
 
-def _too_large(chip: Chip, parts: Iterable[Footprint]) -> Footprint | None:
-    return next((part for part in parts if not part.fits(chip)), None)
-
-
-def _candidates(chip: Chip, shape: tuple[int, ...]) -> tuple[Array, Array]:
-    """List extents ``(candidates, axes)`` whose neurons fit, and how many parts they make, the fewest first.
-
-    Of as many parts those come first that keep channels together, and then those that are wide.
-    """
-    if not shape:
-        return np.empty((1, 0), np.int64), np.ones(1, np.int64)
+def _choices(chip: Chip, shape: tuple[int, ...]) -> list[list[int]]:
+    """List, for each axis, the extents that a part may have."""
     choices = [_extents(n) for n in shape]
     if chip.tile_width_power and len(shape) > 1:
         choices[-1] = [2**i for i in range((shape[-1] - 1).bit_length() + 1)]
+    return choices
+
+
+def _candidates(chip: Chip, shape: tuple[int, ...], choices: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+    """List extents ``(candidates, axes)`` whose neurons fit, and how many parts they make, the fewest first.
+
+    Of as many parts those come first that keep channels together, and then those that are wide. Places of a tile
+    count even where the layer ends within it.
+    """
+    if not shape:
+        return np.empty((1, 0), np.int64), np.ones(1, np.int64)
     extents = np.stack(np.meshgrid(*choices, indexing="ij"), -1).reshape(-1, len(shape))
-    # Along an axis that is not cut, only a width that is a power of two may take more than there is.
     extents = extents[extents.prod(axis=1) <= chip.neurons]
     counts = [-(-n // extents[:, axis]) for axis, n in enumerate(shape)]
     parts: Array = np.prod(counts, axis=0, dtype=np.int64)

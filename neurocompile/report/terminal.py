@@ -36,12 +36,12 @@ _SOME_HUNDREDS = 100
 
 _RESOURCES = {
     "neurons": "neurons",
-    "input_axons": "axons in",
-    "output_axons": "axons out",
+    "input_axons": "in",
+    "output_axons": "out",
     "synapse_words": "words",
     "neuron_groups": "groups",
 }
-"""Of a core, as short as a table needs them."""
+"""Of a core, as short as a table needs them: axons lead in and out, and words of 64 bits hold synapses."""
 
 
 def print_compiled(console: Console, found: Compiled) -> None:
@@ -129,7 +129,7 @@ def print_checked(console: Console, model: str, check: Check) -> None:
 def _print_mapping(console: Console, mapping: Mapping) -> None:
     """Print what each layer takes of a chip's cores, and where they lie."""
     chip = mapping.chip
-    columns = ("cores", "part", "neurons", "axons in", "axons out", "words", "bound by")
+    columns = ("cores", "part", "neurons", "in", "out", "words", "fullest of")
     table = _table(f"on {chip.name}", *columns)
     for layer in mapping.layers:
         part = layer.largest
@@ -145,17 +145,18 @@ def _print_mapping(console: Console, mapping: Mapping) -> None:
     console.print(table)
     console.print(
         f"{_count(len(mapping.cores), 'core')} on {_count(mapping.chips, 'chip')} of {chip.cores}, "
-        f"{mapping.neurons:,} neurons",
+        f"{mapping.neurons:,} neurons; in and out are axons, words of 64 bits hold synapses",
         highlight=False,
+        soft_wrap=True,
     )
     for number, layers in enumerate(floor_plan(mapping)):
         cores = ", ".join(
             f"{first}-{last} {name}" if last > first else f"{first} {name}" for name, first, last in layers
         )
-        console.print(Text(f"  chip {number}: {cores}"), highlight=False)
+        console.print(Text(f"  chip {number}: {cores}"), highlight=False, soft_wrap=True)
     for what in dict.fromkeys(layer.needs for layer in mapping.layers if layer.needs is not None):
         names = ", ".join(layer.name for layer in mapping.layers if layer.needs == what)
-        console.print(Text(f"needs {what}: {names}"), highlight=False)
+        console.print(Text(f"needs {what}: {names}"), highlight=False, soft_wrap=True)
 
 
 def _duration(seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""The shapes of networks in lava-dl's notebooks whose placement is printed there: ``tutorials/lava/lib/dl/netx``."""
+"""Networks of lava-dl's notebooks, in ``tutorials/lava/lib/dl/netx``, that print where their layers lie."""
 
 from __future__ import annotations
 

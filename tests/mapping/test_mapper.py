@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from lava_dl_networks import network, pilotnet, square
+from lava_dl_networks import network, square
 from strategies import chain, images, layer_graphs, lowered
 
 from neurocompile.errors import DataError, GraphError
 from neurocompile.ir import Graph
 from neurocompile.ir.codes import Code, DigitCode, RateCode
-from neurocompile.ir.layers import AvgPool, Concat, Conv, Linear, MaxPool, ReLU, Reshape
+from neurocompile.ir.layers import AvgPool, Conv, Linear, MaxPool, ReLU, Reshape
 from neurocompile.ir.paths import receivers
 from neurocompile.ir.processes import Encoder
 from neurocompile.mapping import CHIPS, Chip, Mapping, find, map_graph
@@ -211,9 +211,12 @@ def test_loihi_1_sends_one_bit(code: Code) -> None:
     assert not map_graph(graph, CHIPS["loihi2"]).violations
 
 
-def test_branches_meet_on_cores() -> None:
-    graph = pilotnet(input_neurons=True)
-    assert len(map_graph(graph, CHIPS["loihi2"]).readers) == len(map_graph(graph, CHIPS["loihi2"]).layers)
+def test_a_scalar_has_a_core() -> None:
+    graph = rate(ReLU(), Reshape(()), ReLU(), shape=(1,))
+    for chip in CHIPS.values():
+        found = map_graph(graph, chip)
+        consistent(graph, found)
+        assert [layer.extents for layer in found.layers] == [(1,), (), ()]
 
 
 def test_tiles_of_loihi_2_are_powers_of_two_wide() -> None:
