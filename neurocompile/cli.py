@@ -29,10 +29,11 @@ from neurocompile.calibration.synthetic import synthetic_images
 from neurocompile.checker import check
 from neurocompile.compiler import compile as compile_network
 from neurocompile.data import Data, read_images
-from neurocompile.errors import DataError, DeploymentError, Issue, NeurocompileError
+from neurocompile.errors import BackendError, DataError, DeploymentError, Issue, NeurocompileError
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
-from neurocompile.mapping import ChipName
+from neurocompile.mapping import CHIPS, ChipName, map_graph
+from neurocompile.mapping.energy import estimate
 from neurocompile.network import load
 from neurocompile.options import MOST_BITS, Options
 from neurocompile.parallel import threads as use_threads
@@ -116,6 +117,7 @@ def compile_command(
     /,
     *,
     target: str = "numpy",
+    chip: ChipName | None = None,
     data: Path | None = None,
     code: Literal["auto", "digit", "graded", "rate"] = "auto",
     steps: Steps | None = None,
@@ -147,6 +149,8 @@ def compile_command(
         The ONNX file.
     target
         Where the spiking network runs: numpy or lava.
+    chip
+        On whose neurocores the network is to fit: loihi1 or loihi2.
     data
         An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given. If there is
         none, synthetic images stand in, and the report says what is then not known.
@@ -257,9 +261,12 @@ def compile_command(
             search = fewest_steps(trained, found.x_calibration, options, within, progress=progress)
             options = replace(options, steps=search.chosen.steps)
         network = compile_network(trained, found.x_calibration, options, progress=progress)
-        # First what can fail soon: the file to write, and the target with its runtime and limits.
+        # First what can fail soon: the file to write, the chip, and the target with its runtime and limits.
         if output is not None:
             network.save(output)
+        mapping = None if chip is None else map_graph(network.graph, CHIPS[chip])
+        if mapping is not None and mapping.violations:
+            raise BackendError.of(mapping.violations)
         with network.deploy(target, progress) as deployment, network.deploy("numpy", progress) as reference:
             sample = found.x_test[:samples]
             parts = deployment.run_in_parts(sample, progress=progress)
@@ -270,8 +277,11 @@ def compile_command(
         if budget:
             labels = None if found.y_test is None else found.y_test[:budget]
             measured = network.loss_budget(found.x_test[:budget], labels, progress=progress)
+    cost = None
+    if mapping is not None and chip == "loihi1":
+        cost = estimate(mapping, evaluation.activity, evaluation.images, evaluation.steps)
     images = 0 if found.x_calibration is None else len(found.x_calibration)
-    report = Compiled(str(model), reason, images, network, evaluation, deployed, measured, search)
+    report = Compiled(str(model), reason, images, network, evaluation, deployed, measured, search, mapping, cost)
     with _standard_output() as console:
         if json_:
             print(json.dumps(document.compiled(report)))

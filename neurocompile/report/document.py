@@ -73,6 +73,10 @@ def compiled(found: Compiled) -> dict[str, Any]:
             "spikes_sha256": deployed.ran.digest,
             "seconds": deployed.ran.seconds,
         },
+        "mapping": None if found.mapping is None else _mapping(found.mapping),
+        "cost": None
+        if found.cost is None
+        else {**dataclasses.asdict(found.cost), "energy_nj": found.cost.energy_nj},
     }
 
 

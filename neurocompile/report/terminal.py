@@ -15,6 +15,7 @@ from neurocompile.checker import Check
 from neurocompile.early_exit import EarlyExit
 from neurocompile.evaluate import Evaluation
 from neurocompile.mapping import Mapping
+from neurocompile.mapping.energy import Estimate
 from neurocompile.mapping.placement import floor_plan
 from neurocompile.network import Network
 from neurocompile.options import Options
@@ -72,6 +73,10 @@ def print_compiled(console: Console, found: Compiled) -> None:
     console.print(_activity(evaluation))
     if found.budget is not None:
         _print_budget(console, found.budget)
+    if found.mapping is not None:
+        _print_mapping(console, found.mapping)
+    if found.cost is not None:
+        console.print(_cost(found.cost), highlight=False, soft_wrap=True)
     ran = deployed.ran
     differ = sum(deployed.mismatches.values())
     console.print(
@@ -157,6 +162,19 @@ def _print_mapping(console: Console, mapping: Mapping) -> None:
     for what in dict.fromkeys(layer.needs for layer in mapping.layers if layer.needs is not None):
         names = ", ".join(layer.name for layer in mapping.layers if layer.needs == what)
         console.print(Text(f"needs {what}: {names}"), highlight=False, soft_wrap=True)
+
+
+def _cost(cost: Estimate) -> str:
+    parts = ", ".join(
+        f"{name} {nanojoules / 1e3:,.2f}"
+        for name, nanojoules in (
+            ("synapses", cost.synapses_nj),
+            ("neurons", cost.neurons_nj),
+            ("hops", cost.hops_nj),
+        )
+    )
+    total, time = f"{cost.energy_nj / 1e3:,.2f} uJ", f"{cost.time_us:,.0f} us"
+    return f"for an image on loihi1 [bold]{total}[/] ({parts}) in [bold]{time}[/]: {cost.source}"
 
 
 def _duration(seconds: float) -> str:
