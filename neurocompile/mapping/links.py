@@ -128,14 +128,18 @@ class Readers:
     needs: tuple[Box, ...]
 
     @cached_property
-    def _bounds(self) -> Array:
-        return np.array(self.needs, np.int64).reshape(len(self.needs), -1, 2)
+    def _bounds(self) -> tuple[Array, Array]:
+        """The different boxes ``(boxes, axes, 2)``, and how many cores need each: those of all channels the same."""
+        bounds = np.array(self.needs, np.int64).reshape(len(self.needs), -1)
+        boxes, cores = np.unique(bounds, axis=0, return_counts=True)
+        return boxes.reshape(len(boxes), -1, 2), cores
 
     def pairs(self, box: Box) -> int:
         """Count the pairs of a value in a box of the source and a core that needs it."""
         starts, ends = np.array(box, np.int64).reshape(-1, 2).T
-        shared = np.minimum(self._bounds[:, :, 1], ends) - np.maximum(self._bounds[:, :, 0], starts)
-        return int(shared.clip(0).prod(axis=1).sum())
+        boxes, cores = self._bounds
+        shared = np.minimum(boxes[:, :, 1], ends) - np.maximum(boxes[:, :, 0], starts)
+        return int(np.maximum(shared, 0).prod(axis=1) @ cores)
 
 
 def slots(link: Link, channels: int) -> int:
