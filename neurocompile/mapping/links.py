@@ -129,7 +129,7 @@ class Readers:
 
     @cached_property
     def _bounds(self) -> tuple[Array, Array]:
-        """The different boxes ``(boxes, axes, 2)``, and how many cores need each: those of all channels the same."""
+        """Different boxes ``(boxes, axes, 2)``, and how many cores need each: those of all channels alike."""
         bounds = np.array(self.needs, np.int64).reshape(len(self.needs), -1)
         boxes, cores = np.unique(bounds, axis=0, return_counts=True)
         return boxes.reshape(len(boxes), -1, 2), cores
