@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import ClassVar, Literal, Protocol
+from pathlib import Path
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -155,6 +158,77 @@ class Backend(Protocol):
 
     def compile(self, graph: Graph, progress: Progress = silent) -> Executable:
         """Make the graph ready to run; raise ``BackendError`` if the target can't be had."""
+
+
+_python: ContextVar[Path | None] = ContextVar("python", default=None)
+
+
+@contextmanager
+def use_python(python: Path | None) -> Iterator[None]:
+    """Let targets that run in a Python of their own take this one, or the one that they find where it is None."""
+    before = _python.set(python)
+    try:
+        yield
+    finally:
+        _python.reset(before)
+
+
+def chosen_python() -> Path | None:
+    """Give the Python that ``use_python`` names."""
+    return _python.get()
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The Python of its own that a target runs in.
+
+    Parameters
+    ----------
+    python, version
+        The executable and its version; None where there is none.
+    named_by
+        What tells to take it: an option, an environment variable, or who made it.
+    made
+        The folders that were made for it, those of earlier versions too, with their sizes in bytes.
+    issue
+        Why the target can't run; None if it can.
+    """
+
+    python: Path | None
+    version: str | None
+    named_by: str | None
+    made: Mapping[Path, int]
+    issue: Issue | None
+
+
+@runtime_checkable
+class RuntimeManager(Protocol):
+    """A backend whose target runs in a Python of its own, which it can make."""
+
+    def runtime(self) -> Runtime:
+        """Look at the runtime, and change nothing."""
+
+    def make_runtime(self, progress: Progress) -> Runtime:
+        """Make the runtime if there is none; raise ``BackendError`` if it can't be had."""
+
+    def remove_runtime(self, progress: Progress) -> Sequence[Path]:
+        """Remove all that was made, nothing else, and tell which folders these were."""
+
+
+@runtime_checkable
+class Bundler(Protocol):
+    """A backend that can write a network to a folder which runs on another machine, without the compiler."""
+
+    def bundle(self, graph: Graph, steps: int, folder: Path, x: Array | None) -> None:
+        """Write the folder whole or not at all, with images if there are any.
+
+        Raises
+        ------
+        BackendError
+            If the network can't be run so.
+        DeploymentError
+            If the folder can't be written.
+        """
 
 
 def run_in_parts(

@@ -1,16 +1,14 @@
-"""The command line: ``neurocompile MODEL``, ``neurocompile check MODEL`` and ``neurocompile run DEPLOYMENT``."""
+"""The command line: ``neurocompile MODEL``, and the commands ``check``, ``run``, ``export`` and ``lava``."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from cyclopts import (
     App,
@@ -18,18 +16,30 @@ from cyclopts import (
     CoercionError,
     CycloptsError,
     MissingArgumentError,
-    Parameter,
     Token,
     UnusedCliTokensError,
 )
-from rich.console import Console
 
-from neurocompile.backend import find
+from neurocompile import lava_command
+from neurocompile.backend import find, use_python
 from neurocompile.calibration.synthetic import synthetic_images
 from neurocompile.checker import check
 from neurocompile.compiler import compile as compile_network
+from neurocompile.console import (
+    USAGE,
+    CommandConsole,
+    Debug,
+    Flag,
+    Json,
+    Output,
+    check_output,
+    discard_output,
+    lava_python_issues,
+    standard_output,
+)
 from neurocompile.data import Data, read_images
-from neurocompile.errors import BackendError, DataError, DeploymentError, Issue, NeurocompileError
+from neurocompile.errors import BackendError, DataError, Issue, NeurocompileError
+from neurocompile.export_command import export_command
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
 from neurocompile.mapping import CHIPS, ChipName, map_graph
@@ -45,9 +55,6 @@ from neurocompile.search import fewest_steps
 
 MISMATCH = 1
 """Exit status where the target's spikes are not the simulated ones."""
-
-USAGE = 2
-"""Exit status of every error that the user can mend."""
 
 DEFECT = 70
 """Exit status of an error that is neurocompile's own."""
@@ -65,12 +72,10 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
+app.command(lava_command.app)
+app.command(export_command, name="export")
 
 Steps = int | Literal["auto"]
-Json = Annotated[bool, Parameter(name="--json", negative="")]
-Flag = Annotated[bool, Parameter(negative="")]
-Debug = Annotated[bool, Parameter(negative="")]
-Output = Annotated[Path | None, Parameter(name=["--output", "-o"])]
 
 
 def main(tokens: Sequence[str] | None = None) -> None:
@@ -80,10 +85,14 @@ def main(tokens: Sequence[str] | None = None) -> None:
     try:
         if arguments:
             status = app(
-                arguments, console=_Console(), exit_on_error=False, print_error=False, result_action="return_value"
+                arguments,
+                console=CommandConsole(),
+                exit_on_error=False,
+                print_error=False,
+                result_action="return_value",
             )
         else:
-            app.help_print([], console=_Console(stderr=True))
+            app.help_print([], console=CommandConsole(stderr=True))
             status = USAGE
     except CycloptsError as error:
         _tell(f"error: {_usage_problem(error)}", debug)
@@ -93,7 +102,7 @@ def main(tokens: Sequence[str] | None = None) -> None:
         status = USAGE
     except BrokenPipeError:
         # Whatever read the report has had enough: there is nobody left to tell.
-        _discard_output()
+        discard_output()
         status = BROKEN_PIPE
     except KeyboardInterrupt:
         _tell("interrupted", debug)
@@ -135,6 +144,7 @@ def compile_command(
     budget: int = 1000,
     early_exit: Flag = False,
     threads: int | None = None,
+    lava_python: Path | None = None,
     refractory: int | None = None,
     seed: int | None = None,
     output: Output = None,
@@ -148,7 +158,7 @@ def compile_command(
     model
         The ONNX file.
     target
-        Where the spiking network runs: numpy or lava.
+        Where the spiking network runs: numpy, lava, or lava-stock for processes of stock Lava alone.
     chip
         On whose neurocores the network is to fit: loihi1 or loihi2.
     data
@@ -194,6 +204,9 @@ def compile_command(
         calibration images.
     threads
         Cores for calibration and simulation; all if not given. The results do not depend on it.
+    lava_python
+        The Python 3.10 with lava-nc that runs Lava; if not given, the one that NEUROCOMPILE_LAVA_PYTHON names, or
+        one that is found or made.
     refractory
         Steps after a spike of the Poisson encoder without another; 0 if not given.
     seed
@@ -207,7 +220,7 @@ def compile_command(
     """
     del debug
     backend = find(target)
-    issues = list(_count_issues(samples, budget))
+    issues = [*_count_issues(samples, budget), *lava_python_issues(lava_python, target)]
     try:
         options = Options(
             code=code,
@@ -239,14 +252,18 @@ def compile_command(
     )
     if issues:
         raise DataError.of(issues)
-    with use_threads(threads), ProgressDisplay(_Console(stderr=True)) as progress:
+    with (
+        use_threads(threads),
+        use_python(lava_python),
+        ProgressDisplay(CommandConsole(stderr=True)) as progress,
+    ):
         trained = Model.read(model)
         data_file = data or model.with_suffix(".npz")
         if data is None and not data_file.exists():
-            _check_output(output, model)
+            check_output(output, model)
             found = Data(None, synthetic_images(trained.entry), None)
         else:
-            _check_output(output, model, data_file)
+            check_output(output, model, data_file)
             found = Data.read(data_file)
             found.check(trained.entry.shape, trained.entry.dtype, trained.classes)
         search = None
@@ -282,7 +299,7 @@ def compile_command(
         cost = estimate(mapping, evaluation.activity, evaluation.images, evaluation.steps)
     images = 0 if found.x_calibration is None else len(found.x_calibration)
     report = Compiled(str(model), reason, images, network, evaluation, deployed, measured, search, mapping, cost)
-    with _standard_output() as console:
+    with standard_output() as console:
         if json_:
             print(json.dumps(document.compiled(report)))
         else:
@@ -312,7 +329,7 @@ def check_command(
     model
         The ONNX file.
     target
-        Where the spiking network is to run: numpy or lava.
+        Where the spiking network is to run: numpy, lava or lava-stock.
     code
         How spikes stand for values.
     steps
@@ -328,7 +345,7 @@ def check_command(
     """
     del debug
     found = check(model, target, code=code, steps=steps, images=images, chip=chip)
-    with _standard_output() as console:
+    with standard_output() as console:
         if json_:
             print(json.dumps(document.checked(str(model), found)))
         else:
@@ -344,6 +361,7 @@ def run_command(
     input: Path,
     target: str | None = None,
     threads: int | None = None,
+    lava_python: Path | None = None,
     output: Output = None,
     json_: Json = False,
     debug: Debug = False,
@@ -357,9 +375,12 @@ def run_command(
     input
         Images: an .npy file, or an .npz file with x_test.
     target
-        Where to run it: numpy or lava; what it was compiled for if not given.
+        Where to run it: numpy, lava or lava-stock; what it was compiled for if not given.
     threads
         Cores for calibration and simulation; all if not given. The results do not depend on it.
+    lava_python
+        The Python 3.10 with lava-nc that runs Lava; if not given, the one that NEUROCOMPILE_LAVA_PYTHON names, or
+        one that is found or made.
     output
         Write decisions, potentials and the spikes of every layer to this .npz file.
     json_
@@ -370,11 +391,15 @@ def run_command(
     del debug
     network = load(deployment)
     chosen = target or network.options.target
-    _check_output(output, deployment, input)
+    check_output(output, deployment, input)
+    issues = list(lava_python_issues(lava_python, chosen))
+    if issues:
+        raise DataError.of(issues)
     x = read_images(input)
     with (
         use_threads(threads),
-        ProgressDisplay(_Console(stderr=True)) as progress,
+        use_python(lava_python),
+        ProgressDisplay(CommandConsole(stderr=True)) as progress,
         network.deploy(chosen, progress) as deployed,
     ):
         if output is None:
@@ -385,7 +410,7 @@ def run_command(
             spikes = {f"spikes/{name}": stream for name, stream in whole.spikes.items()}
             write_npz(output, {"decisions": result.decisions, "potentials": whole.potentials, **spikes})
     steps = network.steps
-    with _standard_output() as console:
+    with standard_output() as console:
         if json_:
             print(json.dumps(document.ran(str(deployment), chosen, steps, result)))
         else:
@@ -415,55 +440,11 @@ def _idle_issues(options: Options, **given: float | None) -> Iterator[Issue]:
             yield Issue(f"--{name} does nothing here", remedy=f"leave it out, or add {needed}")
 
 
-def _check_output(output: Path | None, *inputs: Path) -> None:
-    """Refuse a file that can't be written or must not be, before anything that takes time."""
-    if output is None:
-        return
-    with suppress(OSError):  # a path that can't be looked at is told when it is opened
-        if output.is_dir() or not output.parent.is_dir():
-            problem = "is a folder" if output.is_dir() else f"there is no folder {output.parent}"
-            raise DeploymentError(
-                f"can't write {output}: {problem}", remedy="give the name of a file in an existing folder"
-            )
-        if any(output.samefile(path) for path in inputs):
-            raise DeploymentError(
-                f"--output {output} would replace a file that this command reads", remedy="give another name"
-            )
-
-
-@contextmanager
-def _standard_output() -> Iterator[Console]:
-    try:
-        yield _Console()
-        # Otherwise Python writes the rest on exit, when nobody is told of an error.
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_output()
-        raise NeurocompileError(
-            f"can't write the report to standard output: {error.strerror or error}",
-            remedy="make room, or send the report elsewhere",
-        ) from error
-
-
-def _discard_output() -> None:
-    # What is still held back would fail again when Python writes it on exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-class _Console(Console):
-    """Leaves a broken pipe to ``main``: rich would exit with the status of a mismatch."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 def _tell(message: str, debug: bool) -> None:
     if debug:
         traceback.print_exc()
     # A path in it may look like rich's markup.
-    _Console(stderr=True).out(message, highlight=False)
+    CommandConsole(stderr=True).out(message, highlight=False)
 
 
 _NOUNS = {

@@ -55,10 +55,26 @@ def test_json_fields_are_documented(
         reports["neurocompile check MODEL --json"]["mapping"]
     )
     for title, report in reports.items():
-        _, section = page.split(f"## `{title}`\n")
-        table, *_ = section.split("\n## ")
-        missing = [key for key in dict.fromkeys(leaves(report)) if not is_documented(key, table)]
-        assert not missing, f"docs/json.md lacks {', '.join(missing)} of {title}"
+        assert_documented(page, title, report)
+
+
+@pytest.mark.usefixtures("stand_in")
+def test_json_fields_of_lava_status_are_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (ROOT / "docs" / "json.md").read_text()
+    for command, status in (("status", 2), ("install", 0), ("status", 0)):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["lava", command, *(["--json"] if command == "status" else [])])
+        assert ended.value.code == status
+        if command == "status":
+            assert_documented(page, "neurocompile lava status --json", json.loads(capsys.readouterr().out))
+
+
+def assert_documented(page: str, title: str, report: dict[str, Any]) -> None:
+    _, section = page.split(f"## `{title}`\n")
+    table, *_ = section.split("\n## ")
+    missing = [key for key in dict.fromkeys(leaves(report)) if not is_documented(key, table)]
+    assert not missing, f"docs/json.md lacks {', '.join(missing)} of {title}"
 
 
 MAPPINGS = {"deployment.mismatches_by_layer", "budget.by_cause", "spikes"}

@@ -11,21 +11,22 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from neurocompile.backend import Progress, Result, measure_activity, silent, total_activity
+from neurocompile.backend import Progress, Result, Runtime, measure_activity, silent, total_activity
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Encoder
-from neurocompile_lava import plan
+from neurocompile_lava import manage, plan
+from neurocompile_lava.bundle import write_bundle
 from neurocompile_lava.runtime import find_or_make
 from neurocompile_lava.supervisor import run_worker
 
-_WORKER = Path(__file__).with_name("worker")
+WORKER = Path(__file__).with_name("worker")
 
 _BATCH = 64
 """Images that run side by side in one network."""
 
-_START_SECONDS = 300.0
-_STEP_SECONDS = 2.0
+START_SECONDS = 300.0
+STEP_SECONDS = 2.0
 """What a run may take at most to start, and for each step: far more than it does even on a busy machine."""
 
 
@@ -40,8 +41,19 @@ class LavaBackend:
         return list(plan.issues(graph))
 
     def compile(self, graph: Graph, progress: Progress = silent) -> LavaExecutable:  # noqa: D102
-        python = find_or_make(lambda line: progress(line, 0, 0))
-        return LavaExecutable(graph, python)
+        return LavaExecutable(graph, find_or_make(progress))
+
+    def runtime(self) -> Runtime:  # noqa: D102
+        return manage.status()
+
+    def make_runtime(self, progress: Progress) -> Runtime:  # noqa: D102
+        return manage.install(progress)
+
+    def remove_runtime(self, progress: Progress) -> Sequence[Path]:  # noqa: D102
+        return manage.remove(progress)
+
+    def bundle(self, graph: Graph, steps: int, folder: Path, x: Array | None) -> None:  # noqa: D102
+        write_bundle(plan.plan(graph, steps), graph, folder, x)
 
 
 class LavaExecutable:
@@ -104,7 +116,7 @@ class LavaExecutable:
                     seconds = taken
 
         with ExitStack() as stack:
-            with _needing_room():
+            with needing_room():
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="neurocompile-")))
                 (folder / "plan.json").write_text(json.dumps(made.document(constant)))
                 # Some of NumPy's stubs take the names of arrays for those of its own parameters.
@@ -112,8 +124,8 @@ class LavaExecutable:
                 np.savez(folder / "arrays.npz", **arrays)
                 np.save(folder / "stream.npy", stream[:1] if constant else stream)
             run_worker(
-                [str(self._python), str(_WORKER), str(folder)],
-                timeout=_START_SECONDS + _STEP_SECONDS * made.total,
+                [str(self._python), str(WORKER), str(folder)],
+                timeout=START_SECONDS + STEP_SECONDS * made.total,
                 on_event=on_event,
             )
             potentials = _read(folder, "potentials")
@@ -129,12 +141,12 @@ def _read(folder: Path, name: str) -> Array:
     file = folder / f"{name}.npy"
     if not file.exists():
         raise BackendError("the Lava worker ended without a result", remedy="check that its Python runs Lava")
-    with _needing_room():
+    with needing_room():
         return np.moveaxis(np.load(file, allow_pickle=False), 0, 1)
 
 
 @contextmanager
-def _needing_room() -> Iterator[None]:
+def needing_room() -> Iterator[None]:
     """Tell the user where a run's files go if there is something wrong with them."""
     try:
         yield

@@ -85,6 +85,7 @@ class Plan:
     def document(self, constant: bool) -> dict[str, Any]:
         """Give the JSON object for a run."""
         return {
+            "kind": "batched",
             "version": PLAN_VERSION,
             "steps": self.steps,
             "total": self.total,
@@ -102,6 +103,15 @@ def plan(graph: Graph, steps: int) -> Plan:
 
 def issues(graph: Graph) -> Iterator[Issue]:
     """Tell what of a graph Lava can't run."""
+    yield from neuron_issues(graph)
+    # Steps change the times and nothing else.
+    count = len(plan(graph, 1).processes) + 1
+    if count > MOST_PROCESSES:
+        yield too_many(count)
+
+
+def neuron_issues(graph: Graph) -> Iterator[Issue]:
+    """Tell which neurons' parameters Lava's don't have, or not in so many bits."""
     integer = graph.types[graph.outputs[0]].integer
     for node in receivers(graph):
         op = node.op
@@ -116,13 +126,14 @@ def issues(graph: Graph) -> Iterator[Issue]:
                 yield Issue(problem, node.name, type(op).__name__, "compile with reset by subtraction")
         if integer:
             yield from _integer_issues(node, op)
-    # Steps change the times and nothing else.
-    count = len(plan(graph, 1).processes) + 1
-    if count > MOST_PROCESSES:
-        yield Issue(
-            f"takes {count} Lava processes; more than {MOST_PROCESSES} start slowly or never",
-            remedy="use a network with fewer layers, or --target numpy",
-        )
+
+
+def too_many(count: int) -> Issue:
+    """Tell that a network takes so many processes."""
+    return Issue(
+        f"takes {count} Lava processes; more than {MOST_PROCESSES} start slowly or never",
+        remedy="use a network with fewer layers, or --target numpy",
+    )
 
 
 def _integer_issues(node: Node, op: Neurons) -> Iterator[Issue]:

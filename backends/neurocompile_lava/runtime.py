@@ -12,19 +12,19 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from textwrap import indent
+from typing import NamedTuple
 
 import filelock
 import findpython
 import platformdirs
 
+from neurocompile.backend import Progress, chosen_python
 from neurocompile.errors import BackendError
 from neurocompile_lava.supervisor import WorkerError, ending, supervise
+from neurocompile_lava.worker.bundle import LAVA_VERSION
 
 PYTHON_VARIABLE = "NEUROCOMPILE_LAVA_PYTHON"
 """Environment variable that names the Python to run Lava with."""
-
-LAVA_VERSION = "0.10.0"
-"""The version of lava-nc that neurocompile knows."""
 
 _PYTHON_VERSION = (3, 10)
 _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -32,6 +32,9 @@ _REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 _CHECK_TIMEOUT = 120.0
 _STEP_TIMEOUT = 3600.0
 _LOG_LINES = 12
+
+PARTIAL = ".partial-"
+"""Behind a runtime's name: what is being made or removed."""
 
 # It prints the executable as Python knows it: what the user names may be a wrapper, which would stand between
 # the supervisor and its worker.
@@ -44,20 +47,29 @@ if version != "{LAVA_VERSION}":
 print(sys.executable)
 """
 
-_SET_VARIABLE = f"set {PYTHON_VARIABLE} to a Python 3.10 that has lava-nc {LAVA_VERSION}"
+OPTION = "--lava-python"
+"""Option that names the Python to run Lava with."""
+
+_NEEDED = f"a Python 3.10 that has lava-nc {LAVA_VERSION}"
+_NAME_ONE = f"let {OPTION} or {PYTHON_VARIABLE} name {_NEEDED}"
 
 
-def find_or_make(report: Callable[[str], None]) -> Path:
+class Found(NamedTuple):
+    """A Python that runs Lava, and what names it."""
+
+    python: Path
+    named_by: str
+
+
+def find_or_make(progress: Progress) -> Path:
     """Find a Python that runs Lava, or make one in the user's cache folder.
 
-    In this order: the one that the environment variable ``NEUROCOMPILE_LAVA_PYTHON`` names; the one that runs
-    this; the one that was made before. Making one takes a Python 3.10, which `uv` may fetch, and the package
-    index; everything else works offline.
+    Making one takes a Python 3.10, which `uv` may fetch, and the package index; everything else works offline.
 
     Parameters
     ----------
-    report
-        Takes lines for the user about what takes time.
+    progress
+        Told what takes time.
 
     Returns
     -------
@@ -69,55 +81,86 @@ def find_or_make(report: Callable[[str], None]) -> Path:
     BackendError
         There is none and none can be made, or the one that the user names does not run Lava.
     """
-    named = os.environ.get(PYTHON_VARIABLE)
-    if named:
-        return _named(named)
-    if sys.version_info[:2] == _PYTHON_VERSION:
-        with suppress(WorkerError):
-            return _running_lava(Path(sys.executable))
-    folder = _folder()
+    found = find()
+    if found is not None:
+        return found.python
+    folder = runtime_folder()
     python = _python(folder)
-    if not python.exists():
-        try:
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(folder.parent / f"{folder.name}.lock", report):
-                if not python.exists():
-                    _make(folder, report)
-        except OSError as error:
-            raise BackendError(
-                f"the Lava runtime can't be made in {folder.parent}: {error}",
-                remedy=f"make room there, let XDG_CACHE_HOME name another cache folder, or {_SET_VARIABLE}",
-            ) from error
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder, progress):
+            if not python.exists():
+                _make(folder, progress)
+    except OSError as error:
+        raise BackendError(
+            f"the Lava runtime can't be made in {folder.parent}: {error}",
+            remedy=f"make room there, let XDG_CACHE_HOME name another cache folder, or {_NAME_ONE}",
+        ) from error
     return python
 
 
-def _named(name: str) -> Path:
-    remedy = f"{_SET_VARIABLE}, or unset it"
+def find() -> Found | None:
+    """Find a Python that runs Lava, and make none.
+
+    In this order: the one that the option ``--lava-python`` names; the one that the environment variable
+    ``NEUROCOMPILE_LAVA_PYTHON`` names; the one that runs this; the one that was made before.
+
+    Raises
+    ------
+    BackendError
+        The one that the user names does not run Lava.
+    """
+    given = chosen_python()
+    if given is not None:
+        return Found(_named(str(given), OPTION, "leave it out"), OPTION)
+    named = os.environ.get(PYTHON_VARIABLE)
+    if named:
+        return Found(_named(named, PYTHON_VARIABLE, "unset it"), PYTHON_VARIABLE)
+    if sys.version_info[:2] == _PYTHON_VERSION:
+        with suppress(WorkerError):
+            return Found(running_lava(Path(sys.executable)), "the Python that runs neurocompile")
+    made = _python(runtime_folder())
+    return Found(made, "neurocompile, which made it") if made.exists() else None
+
+
+def _named(name: str, by: str, otherwise: str) -> Path:
+    remedy = f"let it name {_NEEDED}, or {otherwise}"
     python = shutil.which(Path(name).expanduser())
     if python is None:
-        raise BackendError(f"{PYTHON_VARIABLE} names {name}, which is no executable file", remedy=remedy)
+        raise BackendError(f"{by} names {name}, which is no executable file", remedy=remedy)
     try:
-        return _running_lava(Path(python))
+        return running_lava(Path(python))
     except WorkerError as failure:
         reason = str(failure).splitlines()[-1]
-        raise BackendError(
-            f"{PYTHON_VARIABLE} names {name}, which does not run Lava: {reason}", remedy=remedy
-        ) from failure
+        raise BackendError(f"{by} names {name}, which does not run Lava: {reason}", remedy=remedy) from failure
 
 
-def _running_lava(python: Path) -> Path:
+def running_lava(python: Path) -> Path:
     """Give the executable of a Python that runs Lava; any other is a `WorkerError`."""
-    return Path(_output([str(python), "-c", _CHECK], timeout=_CHECK_TIMEOUT))
+    return Path(output_of([str(python), "-c", _CHECK], timeout=_CHECK_TIMEOUT))
 
 
-def _output(argv: Sequence[str], *, timeout: float = _STEP_TIMEOUT) -> str:
-    """Run a program and give its last line; a `WorkerError` holds the end of all that it printed."""
+def output_of(
+    argv: Sequence[str], *, timeout: float = _STEP_TIMEOUT, watch: Callable[[str], None] = lambda _: None
+) -> str:
+    """Run a program and give its last line; a `WorkerError` holds the end of all that it printed.
+
+    Parameters
+    ----------
+    argv
+        The program and its arguments.
+    timeout
+        Seconds until it is ended.
+    watch
+        Takes each line of its standard output, as it comes.
+    """
     output: deque[str] = deque([""], maxlen=1)
     log: deque[str] = deque(maxlen=_LOG_LINES)
 
     def on_output(line: str) -> None:
         output.append(line)
         log.append(line)
+        watch(line)
 
     code = supervise(argv, timeout=timeout, on_output=on_output, on_error=log.append)
     if code != 0:
@@ -125,7 +168,8 @@ def _output(argv: Sequence[str], *, timeout: float = _STEP_TIMEOUT) -> str:
     return output[0]
 
 
-def _folder() -> Path:
+def runtime_folder() -> Path:
+    """Give the place of the runtime that is made: another for other requirements."""
     digest = hashlib.sha256(_REQUIREMENTS.read_bytes()).hexdigest()[:12]
     return platformdirs.user_cache_path("neurocompile") / f"lava-{LAVA_VERSION}-{digest}"
 
@@ -135,12 +179,14 @@ def _python(folder: Path) -> Path:
 
 
 @contextmanager
-def _locked(path: Path, report: Callable[[str], None]) -> Iterator[None]:
-    lock = filelock.FileLock(path)
+def locked(folder: Path, progress: Progress) -> Iterator[None]:
+    """Keep every other neurocompile from making or removing a runtime in this folder."""
+    # The file stays: another process may wait for it, and would then hold a lock on a file that is gone.
+    lock = filelock.FileLock(folder.parent / f"{folder.name}.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        report("waiting for another neurocompile, which is making the Lava runtime")
+        progress("waiting for another neurocompile, which is making or removing the Lava runtime", 0, 0)
         lock.acquire()
     try:
         yield
@@ -148,48 +194,71 @@ def _locked(path: Path, report: Callable[[str], None]) -> Iterator[None]:
         lock.release()
 
 
-def _make(folder: Path, report: Callable[[str], None]) -> None:
+def _make(folder: Path, progress: Progress) -> None:
     """Make the virtual environment beside its place and rename it, so that a folder in place is complete."""
-    report(f"making the Lava runtime (Python 3.10, lava-nc {LAVA_VERSION}): about 300 MB in {folder.parent}")
-    for leftover in folder.parent.glob(f"{folder.name}.partial-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    base = _base(report)
-    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.partial-", dir=folder.parent) as partial:
+    progress(
+        f"making the Lava runtime (Python 3.10, lava-nc {LAVA_VERSION}): about 300 MB in {folder.parent}", 0, 0
+    )
+    remove_partial(folder)
+    base = _base(progress)
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}{PARTIAL}", dir=folder.parent) as partial:
         made = Path(partial) / folder.name
         python = str(_python(made))
         try:
-            _output([str(base), "-m", "venv", str(made)])
-            report(f"installing lava-nc {LAVA_VERSION} and what it needs")
-            _output([python, "-m", "pip", "install", "--no-input", "--requirement", str(_REQUIREMENTS)])
-            _running_lava(Path(python))
+            output_of([str(base), "-m", "venv", str(made)])
+            _install(python, progress)
+            running_lava(Path(python))
         except WorkerError as failure:
             raise BackendError(
                 f"the Lava runtime could not be made with {base}:\n{indent(str(failure), '    ')}",
-                remedy=f"check the network and pip's settings, or {_SET_VARIABLE}",
+                remedy=f"check the network and pip's settings, or {_NAME_ONE}",
             ) from failure
         # What may be in place has lost the Python that it was made with.
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
 
 
-def _base(report: Callable[[str], None]) -> Path:
+def remove_partial(folder: Path) -> None:
+    """Remove what killed runs left while they made or removed the runtime of this folder."""
+    for leftover in folder.parent.glob(f"{folder.name}{PARTIAL}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _install(python: str, progress: Progress) -> None:
+    """Install what is pinned, each file of which must have one of the hashes that are listed."""
+    doing = f"installing lava-nc {LAVA_VERSION} and what it needs"
+    packages = _REQUIREMENTS.read_text().count("==")
+    collected = 0
+
+    def on_line(line: str) -> None:
+        nonlocal collected
+        if line.startswith("Collecting "):
+            collected += 1
+            progress(doing, collected, packages)
+
+    progress(doing, 0, packages)
+    pip = [python, "-m", "pip", "install", "--no-input", "--require-hashes"]
+    output_of([*pip, "--requirement", str(_REQUIREMENTS)], watch=on_line)
+
+
+def _base(progress: Progress) -> Path:
     """Find a Python 3.10 that can make virtual environments."""
     for found in findpython.Finder().find_all(*_PYTHON_VERSION, implementation="cpython"):
         with suppress(WorkerError):  # Debian's Python can lack one of the two.
-            _output([str(found.executable), "-c", "import ensurepip, venv"], timeout=_CHECK_TIMEOUT)
+            output_of([str(found.executable), "-c", "import ensurepip, venv"], timeout=_CHECK_TIMEOUT)
             return found.executable
     uv = shutil.which("uv")
     if uv is None:
         raise BackendError(
             "Lava needs Python 3.10, and there is none here that can make virtual environments",
             remedy="install Python 3.10 and its module venv, by pyenv, uv or the system's package manager, "
-            f"or {_SET_VARIABLE}",
+            f"or {_NAME_ONE}",
         )
-    report("fetching Python 3.10 with uv")
+    progress("fetching Python 3.10 with uv", 0, 0)
     try:
         # Unlike `uv python install`, this puts no link to the interpreter on the user's PATH.
         return Path(
-            _output(
+            output_of(
                 [
                     *(uv, "run", "--no-project", "--python-preference", "only-managed", "--python", "3.10"),
                     *("python", "-c", "import sys; print(sys._base_executable)"),
@@ -200,5 +269,5 @@ def _base(report: Callable[[str], None]) -> Path:
         raise BackendError(
             "Lava needs Python 3.10, there is none here that can make virtual environments, and uv can't "
             f"fetch one:\n{indent(str(failure), '    ')}",
-            remedy=f"check the network, install Python 3.10 (for example by pyenv), or {_SET_VARIABLE}",
+            remedy=f"check the network, install Python 3.10 (for example by pyenv), or {_NAME_ONE}",
         ) from failure

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import selectors
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections import deque
@@ -21,13 +19,10 @@ from typing import NoReturn
 import psutil
 
 from neurocompile.errors import BackendError
-from neurocompile_lava.worker.guard import FOLDER_VARIABLE, GRACE, SUPERVISOR_VARIABLE, remove_leftovers
+from neurocompile_lava.worker.guard import GRACE, remove_leftovers, worker_environment, worker_folder
 
 _POLL = 0.05
 _LOG_LINES = 200
-
-_LONGEST_FOLDER = 60
-"""Characters of the folder for temporary files: a socket's name takes 40 more, and may have 104."""
 
 
 class WorkerError(Exception):
@@ -214,23 +209,13 @@ def _environment(folder: Path) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("PYTHON") and name not in {"VIRTUAL_ENV", "__PYVENV_LAUNCHER__"}
     }
-    return {
-        **kept,
-        "TMPDIR": str(folder),
-        FOLDER_VARIABLE: str(folder),
-        SUPERVISOR_VARIABLE: str(os.getpid()),
-    }
+    return {**kept, **worker_environment(folder)}
 
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    base = tempfile.gettempdir()
-    if len(os.fsencode(base)) > _LONGEST_FOLDER:
-        base = "/tmp"
-    # macOS limits the name of a segment, which begins with this folder's name, to 14 characters in Python.
-    folder = Path(base) / f"nc{secrets.token_hex(3)}"
     try:
-        folder.mkdir(mode=0o700)
+        folder = worker_folder()
     except OSError as error:
         raise WorkerError(str(error)) from error
     try:

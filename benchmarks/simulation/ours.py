@@ -97,16 +97,18 @@ def main() -> None:
         return workload(kind, float(rate), integer=precision == "int8")
 
     @cache
-    def made(name: str, at_threshold: bool) -> Executable:
+    def made(name: str, at_threshold: bool) -> tuple[Executable, float]:
+        """Give the network, and the memory that this program has before it runs."""
         with threads(1):
-            return compile_for(target, graph(network(name), at_threshold=at_threshold))
+            executable = compile_for(target, graph(network(name), at_threshold=at_threshold))
+        return executable, memory_mb("VmRSS")
 
     print(json.dumps({"version": version("neurocompile")}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        executable = made(asked["workload"], asked["at_threshold"])
+        executable, before = made(asked["workload"], asked["at_threshold"])
         images = network(asked["workload"]).images(asked["of"])[: asked["images"]]
-        peak, before = memory_mb("VmHWM"), memory_mb("VmRSS")
+        peak = memory_mb("VmHWM")
         # Begins the peak anew.
         Path("/proc/self/clear_refs").write_text("5")
         began = time.process_time()

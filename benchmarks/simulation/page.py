@@ -45,7 +45,7 @@ def page(results: dict[str, Any]) -> str:
     lines += [
         "## Peak memory in MB",
         "",
-        "*More* is what a run of neurocompile takes on top of its weights, the images and the program.",
+        "*More* is what runs of neurocompile take on top of the program and its weights.",
         "",
         *_memory(cases, tools),
         "",

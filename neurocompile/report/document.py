@@ -6,6 +6,7 @@ import dataclasses
 from importlib.metadata import version
 from typing import Any
 
+from neurocompile.backend import Runtime
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.evaluate import RATES
@@ -149,6 +150,19 @@ def _mapping(mapping: Mapping) -> dict[str, Any]:
             for core in mapping.cores
         ],
         "violations": [dataclasses.asdict(issue) for issue in mapping.violations],
+    }
+
+
+def runtime(found: Runtime) -> dict[str, Any]:
+    """Describe what ``neurocompile lava status`` found."""
+    return {
+        **_head("lava status"),
+        "works": found.issue is None,
+        "python": None if found.python is None else str(found.python),
+        "version": found.version,
+        "named_by": found.named_by,
+        "made": [{"folder": str(folder), "bytes": size} for folder, size in found.made.items()],
+        "issue": None if found.issue is None else dataclasses.asdict(found.issue),
     }
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from neurocompile.backend import Runtime
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.early_exit import EarlyExit
@@ -175,6 +176,17 @@ def _cost(cost: Estimate) -> str:
     )
     total, time = f"{cost.energy_nj / 1e3:,.2f} uJ", f"{cost.time_us:,.0f} us"
     return f"for an image on loihi1 [bold]{total}[/] ({parts}) in [bold]{time}[/]: {cost.source}"
+
+
+def print_runtime(console: Console, found: Runtime) -> None:
+    """Print what ``neurocompile lava status`` found."""
+    if found.issue is None:
+        console.out(f"Python {found.version} runs Lava: {found.python}", highlight=False)
+        console.out(f"named by {found.named_by}", highlight=False)
+    else:
+        console.out(str(found.issue), highlight=False)
+    for folder, size in found.made.items():
+        console.out(f"made: {folder}, {size / 1e6:,.0f} MB", highlight=False)
 
 
 def _duration(seconds: float) -> str:

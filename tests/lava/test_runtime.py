@@ -6,54 +6,23 @@ import signal
 import subprocess
 import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import findpython
 import pytest
+from lava_stand_in import executable
 from neurocompile_lava import runtime, supervisor
 from neurocompile_lava.runtime import LAVA_VERSION, PYTHON_VARIABLE, find_or_make
 
+from neurocompile.backend import silent, use_python
 from neurocompile.errors import BackendError
 
 PATIENCE = 120.0
 
-STAND_IN = """#!/bin/sh
-# Stands in for Python 3.10: knows `-m venv FOLDER`, `-m pip ...` and `-c PROGRAM`.
-echo "$@" >> "$STAND_IN_LOG"
-case "$2" in
-    venv) mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
-    pip) eval "${STAND_IN_PIP:-true}" ;;
-    *) echo "$0" ;;
-esac
-"""
-
-
-def executable(path: Path, text: str) -> Path:
-    path.write_text(text)
-    path.chmod(0o755)
-    return path
-
-
-@pytest.fixture(autouse=True)
-def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache folder, and no Python but the one that a test provides."""
-    monkeypatch.delenv(PYTHON_VARIABLE, raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(runtime, "sys", SimpleNamespace(version_info=(3, 12, 1), executable="/no/python"))
-    monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: [])
-    return tmp_path / "cache" / "neurocompile"
-
-
-@pytest.fixture
-def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Let a stand-in be the Python 3.10 that is found, and give the file of its command lines."""
-    python = executable(tmp_path / "python3.10", STAND_IN)
-    monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "command-lines"))
-    found = [SimpleNamespace(executable=python)]
-    monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: found)
-    return tmp_path / "command-lines"
+pytestmark = pytest.mark.usefixtures("empty_cache")
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +30,10 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+def never(doing: str, *_: int) -> None:
+    pytest.fail(f"it took its time for {doing}")
 
 
 def made(cache: Path) -> list[str]:
@@ -72,27 +45,27 @@ def made(cache: Path) -> list[str]:
 
 def test_uses_the_named_python(lava_python: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, str(lava_python))
-    assert find_or_make(pytest.fail) == lava_python
+    assert find_or_make(never) == lava_python
     assert not empty_cache.exists()
 
 
 def test_looks_through_a_wrapper(lava_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrapper = executable(tmp_path / "lava-python", f'#!/bin/sh\n"{lava_python}" "$@"\n')
     monkeypatch.setenv(PYTHON_VARIABLE, str(wrapper))
-    assert find_or_make(pytest.fail) == lava_python
+    assert find_or_make(never) == lava_python
 
 
 def test_the_named_python_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
     with pytest.raises(BackendError, match="names /no/such/python, which is no executable file"):
-        find_or_make(pytest.fail)
+        find_or_make(never)
 
 
 def test_the_named_python_lacks_lava(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, sys.executable)
     monkeypatch.setattr(runtime, "_CHECK", "import no_lava_here")
     with pytest.raises(BackendError, match=r"does not run Lava: ModuleNotFoundError: .*no_lava_here"):
-        find_or_make(pytest.fail)
+        find_or_make(never)
 
 
 def test_the_named_python_has_another_lava(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +79,7 @@ def test_the_named_python_has_another_lava(tmp_path: Path, monkeypatch: pytest.M
     wrapper = executable(tmp_path / "python", source)
     monkeypatch.setenv(PYTHON_VARIABLE, str(wrapper))
     with pytest.raises(BackendError, match=r"lava-nc 0\.9\.0 is installed, 0\.10\.0 is needed"):
-        find_or_make(pytest.fail)
+        find_or_make(never)
 
 
 @pytest.mark.parametrize(
@@ -118,8 +91,22 @@ def test_the_named_file_is_no_python(
 ) -> None:
     monkeypatch.setenv(PYTHON_VARIABLE, str(executable(tmp_path / "python", text)))
     with pytest.raises(BackendError, match=f"does not run Lava: .*{reason}") as caught:
-        find_or_make(pytest.fail)
+        find_or_make(never)
     assert "or unset it" in str(caught.value)
+
+
+def test_the_option_comes_before_the_variable(lava_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, "/no/such/python")
+    with use_python(lava_python):
+        assert find_or_make(never) == lava_python
+
+
+def test_the_python_of_the_option_is_not_there(lava_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(PYTHON_VARIABLE, str(lava_python))
+    missing = pytest.raises(BackendError, match="--lava-python names /no/such/python, which is no executable file")
+    with missing as caught, use_python(Path("/no/such/python")):
+        find_or_make(never)
+    assert "or leave it out" in str(caught.value)
 
 
 # ---------------------------------------------------------------- the Python that runs this
@@ -130,14 +117,14 @@ def test_uses_the_running_python_if_it_has_lava(
 ) -> None:
     running = SimpleNamespace(version_info=(3, 10, 13), executable=str(lava_python))
     monkeypatch.setattr(runtime, "sys", running)
-    assert find_or_make(pytest.fail) == lava_python
+    assert find_or_make(never) == lava_python
     assert not empty_cache.exists()
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_goes_on_if_the_running_python_lacks_lava(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "sys", SimpleNamespace(version_info=(3, 10, 13), executable="/bin/false"))
-    assert find_or_make(lambda _: None).is_relative_to(empty_cache)
+    assert find_or_make(silent).is_relative_to(empty_cache)
 
 
 # ---------------------------------------------------------------- the one that we make
@@ -146,39 +133,39 @@ def test_goes_on_if_the_running_python_lacks_lava(empty_cache: Path, monkeypatch
 @pytest.mark.usefixtures("stand_in")
 def test_makes_it_once(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    python = find_or_make(said.append)
+    python = find_or_make(lambda line, *_: said.append(line))
     assert python.is_relative_to(empty_cache)
     assert python.is_file()
-    assert [line.split("(")[0].strip() for line in said] == [
+    assert [line.split("(")[0].strip() for line in dict.fromkeys(said)] == [
         "making the Lava runtime",
         "installing lava-nc 0.10.0 and what it needs",
     ]
     assert made(empty_cache) == [python.parents[1].name]
     # From now on nothing is run, so nothing can need the network.
     monkeypatch.setattr(subprocess, "Popen", pytest.fail)
-    assert find_or_make(pytest.fail) == python
+    assert find_or_make(never) == python
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_makes_another_for_other_requirements(
     empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = find_or_make(lambda _: None)
+    first = find_or_make(silent)
     other = tmp_path / "requirements.txt"
     other.write_text("lava-nc==0.10.0\n")
     monkeypatch.setattr(runtime, "_REQUIREMENTS", other)
-    assert find_or_make(lambda _: None) != first
+    assert find_or_make(silent) != first
     assert len(made(empty_cache)) == 2
 
 
 @pytest.mark.usefixtures("stand_in")
 def test_removes_what_a_killed_run_left(empty_cache: Path) -> None:
-    python = find_or_make(lambda _: None)
+    python = find_or_make(silent)
     python.unlink()
     python.symlink_to("/no/longer/there")  # the Python that it was made with was removed
     left = empty_cache / f"{python.parents[1].name}.partial-abc"
     (left / "bin").mkdir(parents=True)
-    assert find_or_make(lambda _: None) == python
+    assert find_or_make(silent) == python
     assert python.exists()
     assert made(empty_cache) == [python.parents[1].name]
 
@@ -189,12 +176,12 @@ def test_an_interrupted_make_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("STAND_IN_PIP", f"echo session $$ >> $STAND_IN_LOG; kill -{name} $PPID; sleep 600")
     with pytest.raises(error):
-        find_or_make(lambda _: None)
+        find_or_make(silent)
     assert made(empty_cache) == []
     session = int(stand_in.read_text().split()[-1])
     assert supervisor._members(session) == []
     monkeypatch.delenv("STAND_IN_PIP")
-    assert find_or_make(lambda _: None).exists()
+    assert find_or_make(silent).exists()
 
 
 def test_two_at_once_make_one(stand_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,9 +191,9 @@ def test_two_at_once_make_one(stand_in: Path, tmp_path: Path, monkeypatch: pytes
     said: list[str] = []
 
     def first() -> None:
-        found.append(find_or_make(lambda line: installing.set() if "installing" in line else None))
+        found.append(find_or_make(lambda line, *_: installing.set() if "installing" in line else None))
 
-    def second(line: str) -> None:
+    def second(line: str, *_: int) -> None:
         said.append(line)
         (tmp_path / "go").touch()
 
@@ -218,7 +205,7 @@ def test_two_at_once_make_one(stand_in: Path, tmp_path: Path, monkeypatch: pytes
     finally:
         (tmp_path / "go").touch()
         thread.join()
-    assert said == ["waiting for another neurocompile, which is making the Lava runtime"]
+    assert said == ["waiting for another neurocompile, which is making or removing the Lava runtime"]
     assert found[0] == found[1]
     assert stand_in.read_text().count("-m venv") == 1
 
@@ -234,7 +221,7 @@ def test_pip_fails(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.Monkey
     found = [SimpleNamespace(executable=Path(sys.executable))]
     monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: found)
     with pytest.raises(BackendError, match="could not be made") as caught:
-        find_or_make(lambda _: None)
+        find_or_make(silent)
     assert "No matching distribution found for lava-nc==0.10.0" in str(caught.value)
     assert "check the network" in str(caught.value.issues[0].remedy)
     assert made(empty_cache) == []
@@ -244,7 +231,7 @@ def test_pip_fails(empty_cache: Path, tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_cache_folder_can_not_be_made(empty_cache: Path) -> None:
     empty_cache.parent.touch()
     with pytest.raises(BackendError, match="the Lava runtime can't be made in") as caught:
-        find_or_make(pytest.fail)
+        find_or_make(never)
     assert "XDG_CACHE_HOME" in str(caught.value.issues[0].remedy)
 
 
@@ -259,7 +246,7 @@ def test_there_is_no_fit_python_310(
     monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: found)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match=r"Lava needs Python 3\.10") as caught:
-        find_or_make(lambda _: None)
+        find_or_make(silent)
     assert "pyenv, uv" in str(caught.value.issues[0].remedy)
     assert PYTHON_VARIABLE in str(caught.value.issues[0].remedy)
     assert made(empty_cache) == []
@@ -272,7 +259,7 @@ def test_uv_fetches_it(stand_in: Path, tmp_path: Path, monkeypatch: pytest.Monke
     executable(tools / "uv", f"#!/bin/sh\necho fetching >&2\necho '{tmp_path / 'python3.10'}'\n")
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     said: list[str] = []
-    assert find_or_make(said.append).exists()
+    assert find_or_make(lambda line, *_: said.append(line)).exists()
     assert "fetching Python 3.10 with uv" in said
     assert "-m venv" in stand_in.read_text()
 
@@ -281,16 +268,50 @@ def test_uv_can_not_fetch_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     executable(tmp_path / "uv", "#!/bin/sh\necho 'error: no network' >&2\nexit 2\n")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BackendError, match=r"uv can't fetch one:\n    error: no network"):
-        find_or_make(lambda _: None)
+        find_or_make(silent)
 
 
 # ---------------------------------------------------------------- the real one
 
 
-def test_the_requirements_are_pinned() -> None:
+def test_the_requirements_are_pinned_and_hashed() -> None:
     lines = [line for line in runtime._REQUIREMENTS.read_text().splitlines() if not line.startswith("#")]
-    assert all(re.fullmatch(r"[a-z-]+==[0-9.]+", line) for line in lines)
-    assert f"lava-nc=={LAVA_VERSION}" in lines
+    packages = re.findall(r"([a-z-]+==[0-9.]+)(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n", "\n".join([*lines, ""]))
+    assert len(packages) == sum("==" in line for line in lines)
+    assert f"lava-nc=={LAVA_VERSION}" in packages
+
+
+def test_a_file_with_another_hash_is_refused(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "wheels").mkdir()
+    with zipfile.ZipFile(tmp_path / "wheels" / "lava_nc-0.10.0-py3-none-any.whl", "w") as wheel:
+        metadata = "Metadata-Version: 2.1\nName: lava-nc\nVersion: 0.10.0\n"
+        wheel.writestr("lava_nc-0.10.0.dist-info/METADATA", metadata)
+        wheel.writestr("lava_nc-0.10.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        wheel.writestr("lava_nc-0.10.0.dist-info/RECORD", "")
+    requirements = tmp_path / "requirements.txt"
+    requirements.write_text(f"lava-nc==0.10.0 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setattr(runtime, "_REQUIREMENTS", requirements)
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "wheels"))
+    found = [SimpleNamespace(executable=Path(sys.executable))]
+    monkeypatch.setattr(findpython.Finder, "find_all", lambda *_args, **_kwargs: found)
+    with pytest.raises(BackendError, match="THESE PACKAGES DO NOT MATCH THE HASHES"):
+        find_or_make(silent)
+    assert made(empty_cache) == []
+
+
+def test_tells_how_many_packages_are_collected(stand_in: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAND_IN_PIP", "echo 'Collecting numpy'; echo Downloading; echo 'Collecting scipy'")
+    said: list[tuple[str, int, int]] = []
+    find_or_make(lambda *told: said.append(told))
+    packages = sum("==" in line for line in runtime._REQUIREMENTS.read_text().splitlines())
+    assert [told[1:] for told in said if told[0].startswith("installing")] == [(n, packages) for n in range(3)]
+    assert "--require-hashes" in stand_in.read_text()
 
 
 def test_the_real_one_runs_lava(lava_python: Path, tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import traceback
@@ -31,8 +33,33 @@ SUPERVISOR_VARIABLE = "NEUROCOMPILE_SUPERVISOR"
 GRACE = 2.0
 """Seconds between asking processes to end and killing them."""
 
+_LONGEST_FOLDER = 60
+"""Characters of the folder for temporary files: a socket's name takes 40 more, and may have 104."""
+
 _POLL = 0.1
 _FAILURE = 70
+
+
+def worker_folder() -> Path:
+    """Make the folder for a worker's temporary files; whoever starts the worker removes it afterwards."""
+    base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > _LONGEST_FOLDER:
+        base = "/tmp"
+    # macOS limits the name of a segment, which begins with this folder's name, to 14 characters in Python.
+    folder = Path(base) / f"nc{secrets.token_hex(3)}"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+def worker_environment(folder: Path) -> dict[str, str]:
+    """Give the environment variables of a worker that this process starts.
+
+    Parameters
+    ----------
+    folder
+        For its temporary files.
+    """
+    return {"TMPDIR": str(folder), FOLDER_VARIABLE: str(folder), SUPERVISOR_VARIABLE: str(os.getpid())}
 
 
 def emit(event: str, **fields: object) -> None:

@@ -18,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile_lava.worker.guard import emit, guard
+from neurocompile_lava.worker.stock import StockNetwork
 
 Array = npt.NDArray[Any]
 
-PLAN_VERSION = 3
+PLAN_VERSION = 4
 
 _PIECES = 20
 """How often progress is reported during a run."""
@@ -29,18 +30,19 @@ _PIECES = 20
 
 def main(folder: Path) -> None:
     """Run the job in a folder and end this process."""
-    network: list[Network] = []
+    network: list[Network | StockNetwork] = []
     release = guard(lambda: network[0].runtime if network else None, folder)
     emit("loading Lava")
     plan = json.loads((folder / "plan.json").read_text())
     if plan["version"] != PLAN_VERSION:
         raise ValueError(f"the plan has version {plan['version']}, this worker reads {PLAN_VERSION}")
+    kind: type[Network | StockNetwork] = StockNetwork if plan["kind"] == "stock" else Network
     with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
         arrays = dict(stored)
     stream = np.load(folder / "stream.npy", allow_pickle=False)
-    if plan["constant"]:
+    if plan.get("constant"):
         stream = np.broadcast_to(stream, (plan["steps"], *stream.shape[1:]))
-    network.append(Network(plan, arrays, stream))
+    network.append(kind(plan, arrays, stream))
     emit("starting")
     began = time.perf_counter()
     network[0].run()

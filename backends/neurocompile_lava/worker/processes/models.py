@@ -16,7 +16,16 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurocompile_lava.worker import synapses
-from neurocompile_lava.worker.processes.process import IF, Digit, Graded, MaxPool, Readout, Source, Synapses
+from neurocompile_lava.worker.processes.process import (
+    IF,
+    Digit,
+    Graded,
+    MaxPool,
+    Readout,
+    Recorder,
+    Source,
+    Synapses,
+)
 
 Array = npt.NDArray[Any]
 
@@ -227,6 +236,13 @@ class _MaxPool(_Model):
         self.s_out.send(added.astype(self.dtype))
 
 
+class _Recorder(_Model):
+    a_in: PyInPort
+
+    def run_spk(self) -> None:
+        self.record(self.a_in.recv())
+
+
 class _Readout(_Model):
     a_in: PyInPort
 
@@ -379,5 +395,23 @@ class ReadoutFloat(_Floating, _Readout):
 @tag("fixed_pt")
 class ReadoutFixed(_Fixed, _Readout):
     """Accumulates in int64."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("floating_pt")
+class RecorderFloat(_Floating, _Recorder):
+    """Records reals."""
+
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+
+
+@implements(proc=Recorder, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class RecorderFixed(_Fixed, _Recorder):
+    """Records integers."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)

@@ -167,6 +167,22 @@ class MaxPool(AbstractProcess):  # type: ignore[misc]
         self.s_out = OutPort(shape=shape_out)
 
 
+class Recorder(AbstractProcess):  # type: ignore[misc]
+    """Records what it receives; no part of the network.
+
+    Parameters
+    ----------
+    shape
+        Of what it receives at a step.
+    record
+        As in ``Synapses``, of any type.
+    """
+
+    def __init__(self, *, shape: tuple[int, ...], record: Any, name: str) -> None:
+        super().__init__(record=record, name=name)
+        self.a_in = InPort(shape=shape)
+
+
 class Readout(AbstractProcess):  # type: ignore[misc]
     """Accumulates the output layer's current, and writes what it has at every step into shared memory.
 

@@ -1,0 +1,135 @@
+"""Builds a network of Lava's stock processes from a plan, runs it, and writes what it recorded.
+
+The plan's form is described in ``neurocompile_lava.stock_plan``.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile_lava.worker.guard import emit
+
+Array = npt.NDArray[Any]
+
+_PIECES = 20
+"""How often progress is reported during a run."""
+
+_MESSAGE_BITS = 24
+"""Of what the encoder sends; spikes have none."""
+
+_UNSCALED = 4095
+"""The decay of a current that is gone after a step."""
+
+
+class StockNetwork:
+    """The stock processes of a plan.
+
+    Parameters
+    ----------
+    plan
+        As ``neurocompile_lava.stock_plan`` makes it.
+    arrays
+        Weights and other arrays that the plan names.
+    stream
+        What the encoder sends, ``(images * T, inputs)``.
+    """
+
+    def __init__(self, plan: dict[str, Any], arrays: dict[str, Array], stream: Array) -> None:
+        # Lava takes seconds to import, and tests of a job's other parts do without.
+        from lava.magma.core.run_conditions import RunSteps
+        from lava.magma.core.run_configs import Loihi2SimCfg
+        from lava.proc.lif.process import LIFReset
+        from lava.proc.sparse.process import DelaySparse, Sparse
+        from lava.utils.weightutils import SignMode
+
+        from neurocompile_lava.worker.processes import process
+
+        self._run_steps, self._process = RunSteps, process
+        self._lif, self._sparse, self._delayed, self._mixed = LIFReset, Sparse, DelaySparse, SignMode.MIXED
+        self._fixed, self._steps, self._total = plan["fixed"], plan["steps"], plan["total"]
+        self._config = Loihi2SimCfg(select_tag="fixed_pt" if self._fixed else "floating_pt")
+        self._arrays = arrays
+        self._images = len(stream) // self._steps
+        self._recorded: list[tuple[str, Any, np.dtype[Any], int, int]] = []
+        self._source = process.Source(stream=stream, name="source")
+        self._out: dict[str, Any] = {plan["source"]: self._source.s_out}
+        for description in plan["processes"]:
+            getattr(self, f"_add_{description['kind']}")(description)
+
+    @property
+    def runtime(self) -> Any:
+        """Lava's ``Runtime``, None before the run."""
+        return self._source.runtime
+
+    def run(self) -> None:
+        """Run all steps, and report progress."""
+        piece = math.ceil(self._total / _PIECES)
+        for done in range(0, self._total, piece):
+            steps = min(piece, self._total - done)
+            self._source.run(condition=self._run_steps(num_steps=steps), run_cfg=self._config)
+            emit("progress", done=done + steps, total=self._total)
+
+    def stop(self) -> None:
+        """End Lava's processes."""
+        self._source.stop()
+
+    def write(self, folder: Path) -> None:
+        """Write what was recorded, each ``(images * T, size)``."""
+        for number, (_, memory, dtype, start, size) in enumerate(self._recorded):
+            rows = np.frombuffer(memory, np.uint8).reshape(self._total, -1)[start:]
+            rows = rows[: self._images * self._steps]
+            if dtype == np.bool_:
+                rows = np.unpackbits(rows, axis=1, count=size)
+            np.save(folder / f"record-{number}.npy", np.ascontiguousarray(rows).view(dtype))
+
+    def _add_sparse(self, d: dict[str, Any]) -> None:
+        from scipy.sparse import csr_matrix
+
+        parts = tuple(self._arrays[d[name]] for name in ("data", "indices", "indptr"))
+        weights = csr_matrix(parts, shape=d["shape"])
+        how = {
+            "weights": weights,
+            "num_message_bits": _MESSAGE_BITS if d["graded"] else 0,
+            "name": d["name"],
+        }
+        if self._fixed:
+            how |= {"weight_exp": d["weight_exp"], "sign_mode": self._mixed}
+        if d["delay"]:
+            delays = csr_matrix((np.full(weights.nnz, d["delay"]), weights.indices, weights.indptr), d["shape"])
+            synapses = self._delayed(**how, delays=delays, max_delay=d["delay"])
+        else:
+            synapses = self._sparse(**how)
+        self._out[d["from"]].connect(synapses.s_in)
+        self._out[d["name"]] = synapses.a_out
+
+    def _add_lif(self, d: dict[str, Any]) -> None:
+        neurons = self._lif(
+            shape=(d["size"],),
+            vth=d["vth"],
+            du=_UNSCALED if self._fixed else 1,
+            dv=0,
+            bias_mant=self._arrays[d["bias_mant"]],
+            bias_exp=self._arrays[d["bias_exp"]],
+            # Lava's steps begin with 1: it is set back before it takes in what the next image begins with.
+            reset_interval=self._steps,
+            reset_offset=d["start"] + 1,
+            name=d["name"],
+        )
+        for name in d["from"]:
+            self._out[name].connect(neurons.a_in)
+        self._out[d["name"]] = neurons.s_out
+
+    def _add_record(self, d: dict[str, Any]) -> None:
+        dtype, size = np.dtype(d["type"]), d["size"]
+        row = math.ceil(size / 8) if dtype == np.bool_ else size * dtype.itemsize
+        memory = multiprocessing.RawArray("B", self._total * row)
+        self._recorded.append((d["name"], memory, dtype, d["start"], size))
+        recorder = self._process.Recorder(shape=(size,), record=(memory, dtype), name=f"record.{d['name']}")
+        for name in d["from"]:
+            self._out[name].connect(recorder.a_in)

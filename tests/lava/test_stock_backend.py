@@ -1,0 +1,168 @@
+"""Networks on stock Lava's processes alone, against the simulator."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conformance.networks import (
+    Builder,
+    Network,
+    bias_map,
+    compiled,
+    conv_of_conv,
+    deep,
+    dense_block,
+    global_average_pool,
+    images,
+    mlp,
+    one_score,
+    pool_of_spikes,
+    residual,
+    shares,
+    two_shortcuts,
+    windows,
+)
+from neurocompile_lava import plan, stock_plan
+from neurocompile_lava import runtime as lava_runtime
+from neurocompile_lava.stock import StockLavaBackend, StockLavaExecutable
+
+from neurocompile.backend import compile_for
+from neurocompile.errors import BackendError
+from neurocompile.ir import Array, Graph, Node
+from neurocompile.ir.layers import AvgPool
+from neurocompile.ir.processes import ConvSynapses, Decoder, Encoder, IntegrateAndFire, PoolSynapses
+from neurocompile.options import Options
+
+STEPS, IMAGES = 12, 4
+ZERO = Options(code="rate", reset="zero", signed=False)
+INT8 = Options(code="rate", reset="zero", signed=False, precision="int8")
+
+NETWORKS = (
+    mlp,
+    deep,
+    global_average_pool,
+    residual,
+    two_shortcuts,
+    bias_map,
+    windows,
+    dense_block,
+    shares,
+    one_score,
+)
+
+
+def problems(graph: Graph) -> list[tuple[str | None, str]]:
+    return [(issue.node, issue.problem) for issue in StockLavaBackend().check(graph)]
+
+
+def compare(graph: Graph, x: Array, python: Path) -> None:
+    """Compare every spike of every layer, and what the outputs accumulate."""
+    names = [node.name for node in graph.nodes if isinstance(node.op, IntegrateAndFire)]
+    found = StockLavaExecutable(graph, python).run(x, steps=STEPS, probes=names)
+    expected = compile_for("numpy", graph).run(x, steps=STEPS, probes=names)
+    np.testing.assert_array_equal(found.potentials, expected.potentials)
+    for name in names:
+        assert found.spikes[name].dtype == np.bool_
+        assert expected.spikes[name].any()
+        np.testing.assert_array_equal(found.spikes[name], expected.spikes[name])
+    assert found.activity == expected.activity
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_integers_are_equal(network: Network, lava_python: Path) -> None:
+    """Images follow each other, so that what one leaves behind would be seen in the next."""
+    layers = network()
+    graph = compiled(layers, INT8)
+    assert problems(graph) == []
+    compare(graph, images(layers, IMAGES), lava_python)
+
+
+@pytest.mark.parametrize("network", [mlp, residual])
+def test_reals_are_equal(network: Network, lava_python: Path) -> None:
+    layers = network()
+    compare(compiled(layers, ZERO), images(layers, IMAGES), lava_python)
+
+
+def test_poisson_spikes_of_both_signs(lava_python: Path) -> None:
+    graph = compiled(mlp(), Options(code="rate", reset="zero", signed=False, precision="int8", encoder="poisson"))
+    compare(graph, images(mlp(), IMAGES) * np.array([1, -1] * 7), lava_python)
+
+
+def test_a_network_runs_again_where_there_is_no_room_to_record_all(
+    lava_python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph = compiled(residual(), INT8)
+    monkeypatch.setattr(plan, "MOST_PROCESSES", len(stock_plan.plan(graph, 1).processes) + 2)
+    compare(graph, images(residual(), IMAGES), lava_python)
+
+
+def test_too_many_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = compiled(residual(), INT8)
+    count = len(stock_plan.plan(graph, 1).processes) + 2
+    monkeypatch.setattr(plan, "MOST_PROCESSES", count - 1)
+    with pytest.raises(BackendError, match=f"takes {count} Lava processes"):
+        StockLavaBackend().compile(graph)
+
+
+def test_only_neurons_are_recorded() -> None:
+    executable = StockLavaExecutable(compiled(mlp(), INT8), Path("python"))
+    with pytest.raises(BackendError, match=r"Lava does not record \['decoder'\]"):
+        executable.run(images(mlp(), 1), steps=1, probes=["decoder"])
+
+
+def test_every_process_that_is_not_stock_is_named() -> None:
+    graph = compiled(pool_of_spikes(), Options(code="digit", precision="int8"))
+    found = problems(graph)
+    neurons = {problem for _, problem in found if "neurons" in problem}
+    assert neurons == {"stock Lava has no such neurons"}
+    assert "stock Lava has no max pool" in {problem for _, problem in found}
+
+
+def test_weights_of_weights_are_refused() -> None:
+    found = dict(problems(compiled(conv_of_conv(), ZERO)))
+    assert "its currents go on through weights, which need neurons between" in found.values()
+
+
+def test_a_pool_of_currents_that_were_rounded_is_refused() -> None:
+    graph = Graph(
+        (
+            Node("x", Encoder((1, 4), levels=1, integer=True)),
+            Node("weights", ConvSynapses(np.ones((2, 1, 1), np.int8), -1), ("x",)),
+            Node("pool", PoolSynapses((2,)), ("weights",)),
+            Node("decoder", Decoder(np.zeros(1, np.int64)), ("pool",)),
+        ),
+        ("decoder",),
+    )
+    assert problems(graph) == [("weights", "its currents are rounded before they are summed up by a pool")]
+
+
+def test_a_path_that_waits_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock_plan, "MOST_DELAY", 0)
+    found = [problem for _, problem in problems(compiled(residual(), INT8))]
+    assert "a path to it has to wait 1 steps, and synapses wait 0 at most" in found
+
+
+def test_windows_that_add_weights_up_beyond_eight_bits_are_refused() -> None:
+    b = Builder(1, 6)
+    b.conv(3, 1)
+    b.relu()
+    b.add(AvgPool((3,), (1,)))
+    b.conv(3, 3)
+    with pytest.raises(BackendError, match="a pool with overlapping windows makes weights of"):
+        StockLavaBackend().compile(compiled(b.classify(), INT8))
+
+
+def test_a_folder_that_can_not_be_written_is_named(
+    lava_python: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    with pytest.raises(BackendError, match="the files of a run on Lava can't be written"):
+        StockLavaExecutable(compiled(mlp(), INT8), lava_python).run(images(mlp(), 1), steps=1)
+
+
+def test_the_runtime_is_the_same(monkeypatch: pytest.MonkeyPatch, lava_python: Path) -> None:
+    monkeypatch.setenv(lava_runtime.PYTHON_VARIABLE, str(lava_python))
+    StockLavaBackend().compile(compiled(mlp(), INT8)).close()
