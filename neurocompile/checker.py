@@ -21,6 +21,7 @@ from neurocompile.ir.codes import Code
 from neurocompile.ir.kernels import Window
 from neurocompile.ir.layers import BatchNorm, Conv, Linear
 from neurocompile.ir.processes import Encoder, IntegrateAndFire, Neurons, ScaleSynapses, Synapses
+from neurocompile.mapping import ChipName, Mapping, find, map_graph
 from neurocompile.options import CodeName, Options
 from neurocompile.parallel import cores
 from neurocompile.passes import pipeline
@@ -104,6 +105,8 @@ class Check:
         None likewise.
     images, steps
         See above.
+    mapping
+        To the cores of the chip that was asked for; None if none was, or the network can't be converted.
     """
 
     target: str
@@ -115,6 +118,7 @@ class Check:
     seconds: float | None
     images: int
     steps: int
+    mapping: Mapping | None = None
 
     @property
     def converts(self) -> bool:
@@ -129,6 +133,7 @@ def check(
     code: CodeName | Literal["auto"] = "auto",
     steps: int | None = None,
     images: int = 1000,
+    chip: ChipName | None = None,
 ) -> Check:
     """Tell what would become of a network, without images and before anything runs.
 
@@ -142,6 +147,9 @@ def check(
         As in ``Options``.
     images
         For which memory and time are estimated.
+    chip
+        On whose cores the network is to fit: ``loihi1`` or ``loihi2``; None for any. For ``loihi1`` the rate code
+        has reset to zero, which is what its neurons do.
 
     Raises
     ------
@@ -150,12 +158,18 @@ def check(
     BackendError
         If there is no such target.
     DataError
-        If steps or images are no such numbers.
+        If steps or images are no such numbers, or there is no such chip.
     """
     chosen = backend.find(target)
     issues = [Issue(f"images={images} is less than 1", remedy="choose 1 or more")] if images < 1 else []
     try:
-        spiking = Options(code=code, steps=steps, target=target).resolved(chosen.codes).spiking_code
+        wanted = None if chip is None else find(chip)
+    except DataError as error:
+        issues += error.issues
+    stock = chip == "loihi1" and code in ("auto", "rate")
+    try:
+        options = Options(code=code, steps=steps, target=target, reset="zero" if stock else "subtract")
+        spiking = options.resolved(chosen.codes).spiking_code
     except DataError as error:
         raise DataError.of([*error.issues, *issues]) from None
     if issues:
@@ -167,8 +181,11 @@ def check(
         return Check(target, tuple(issues), (), 0, None, None, None, images, steps)
     found = _Conversion(inspected.graph, spiking, complete=not issues)
     issues += found.issues
-    size = memory = seconds = None
+    size = memory = seconds = mapping = None
     if found.processes is not None and not issues:
+        if wanted is not None:
+            mapping = map_graph(found.processes, wanted)
+            issues += mapping.violations
         issues += chosen.check(found.processes)
         size = _size(found.processes)
         memory, seconds = _memory(found.processes, steps), _seconds(size, images, steps)
@@ -182,6 +199,7 @@ def check(
         seconds,
         images,
         steps,
+        mapping,
     )
 
 

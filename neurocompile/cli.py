@@ -38,10 +38,12 @@ from neurocompile.console import (
     standard_output,
 )
 from neurocompile.data import Data, read_images
-from neurocompile.errors import DataError, Issue, NeurocompileError
+from neurocompile.errors import BackendError, DataError, Issue, NeurocompileError
 from neurocompile.export_command import export_command
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
+from neurocompile.mapping import CHIPS, ChipName, map_graph
+from neurocompile.mapping.energy import estimate
 from neurocompile.network import load
 from neurocompile.options import MOST_BITS, Options
 from neurocompile.parallel import threads as use_threads
@@ -124,6 +126,7 @@ def compile_command(
     /,
     *,
     target: str = "numpy",
+    chip: ChipName | None = None,
     data: Path | None = None,
     code: Literal["auto", "digit", "graded", "rate"] = "auto",
     steps: Steps | None = None,
@@ -156,6 +159,8 @@ def compile_command(
         The ONNX file.
     target
         Where the spiking network runs: numpy, lava, or lava-stock for processes of stock Lava alone.
+    chip
+        On whose neurocores the network is to fit: loihi1 or loihi2.
     data
         An .npz file with x_calibration, x_test and y_test; MODEL.npz beside the model if not given. If there is
         none, synthetic images stand in, and the report says what is then not known.
@@ -273,9 +278,12 @@ def compile_command(
             search = fewest_steps(trained, found.x_calibration, options, within, progress=progress)
             options = replace(options, steps=search.chosen.steps)
         network = compile_network(trained, found.x_calibration, options, progress=progress)
-        # First what can fail soon: the file to write, and the target with its runtime and limits.
+        # First what can fail soon: the file to write, the chip, and the target with its runtime and limits.
         if output is not None:
             network.save(output)
+        mapping = None if chip is None else map_graph(network.graph, CHIPS[chip])
+        if mapping is not None and mapping.violations:
+            raise BackendError.of(mapping.violations)
         with network.deploy(target, progress) as deployment, network.deploy("numpy", progress) as reference:
             sample = found.x_test[:samples]
             parts = deployment.run_in_parts(sample, progress=progress)
@@ -286,8 +294,11 @@ def compile_command(
         if budget:
             labels = None if found.y_test is None else found.y_test[:budget]
             measured = network.loss_budget(found.x_test[:budget], labels, progress=progress)
+    cost = None
+    if mapping is not None and chip == "loihi1":
+        cost = estimate(mapping, evaluation.activity, evaluation.images, evaluation.steps)
     images = 0 if found.x_calibration is None else len(found.x_calibration)
-    report = Compiled(str(model), reason, images, network, evaluation, deployed, measured, search)
+    report = Compiled(str(model), reason, images, network, evaluation, deployed, measured, search, mapping, cost)
     with standard_output() as console:
         if json_:
             print(json.dumps(document.compiled(report)))
@@ -304,6 +315,7 @@ def check_command(
     target: str = "numpy",
     code: Literal["auto", "digit", "graded", "rate"] = "auto",
     steps: int | None = None,
+    chip: ChipName | None = None,
     images: int = 1000,
     json_: Json = False,
     debug: Debug = False,
@@ -322,6 +334,8 @@ def check_command(
         How spikes stand for values.
     steps
         Time steps for an image, for which memory and time are estimated.
+    chip
+        On whose neurocores the network is to fit: loihi1 or loihi2.
     images
         For which they are estimated.
     json_
@@ -330,7 +344,7 @@ def check_command(
         Show the traceback of an error.
     """
     del debug
-    found = check(model, target, code=code, steps=steps, images=images)
+    found = check(model, target, code=code, steps=steps, images=images, chip=chip)
     with standard_output() as console:
         if json_:
             print(json.dumps(document.checked(str(model), found)))

@@ -148,3 +148,24 @@ def test_what_is_no_question(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         check(MODELS / "digits-mlp.onnx", steps=0, images=0)
     assert len(caught.value.issues) == 2
+
+
+def test_a_chip() -> None:
+    found = check(MODELS / "fashion-cnn.onnx", "lava", chip="loihi1")
+    assert not found.converts
+    assert found.mapping is not None
+    assert found.issues == found.mapping.violations
+    assert "4704 input axons" in found.issues[0].problem
+    found = check(MODELS / "fashion-resnet.onnx", "lava", chip="loihi1")
+    assert found.converts
+    assert found.mapping is not None
+    assert found.mapping.chips == 1
+    assert check(MODELS / "fashion-resnet.onnx", "lava").mapping is None
+
+
+def test_no_such_chip_is_told_with_the_rest() -> None:
+    with pytest.raises(DataError) as caught:
+        check(MODELS / "digits-mlp.onnx", steps=0, images=0, chip="loihi9")  # type: ignore[arg-type]
+    assert len(caught.value.issues) == 3
+    with pytest.raises(DataError, match="there is no chip 'loihi9'"):
+        check(MODELS / "digits-mlp.onnx", chip="loihi9")  # type: ignore[arg-type]

@@ -44,11 +44,16 @@ def test_json_fields_are_documented(
         return report
 
     options = ("--target", "numpy", "--steps", "auto", "--tolerance", "1", "--samples", "2", "--budget", "100")
+    options += ("--chip", "loihi1", "--reset", "zero")
     reports = {
         "neurocompile MODEL --json": printed(str(digits), *options, "-o", "digits.nc"),
         "neurocompile run DEPLOYMENT --json": printed("run", "digits.nc", "--input", "images.npy"),
-        "neurocompile check MODEL --json": printed("check", str(digits)),
+        "neurocompile check MODEL --json": printed("check", str(digits), "--chip", "loihi2"),
     }
+    # It is the same in both, and described once.
+    assert set(reports["neurocompile MODEL --json"].pop("mapping")) == set(
+        reports["neurocompile check MODEL --json"]["mapping"]
+    )
     for title, report in reports.items():
         assert_documented(page, title, report)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from neurocompile.budget import Budget
 from neurocompile.evaluate import Evaluation
+from neurocompile.mapping import Mapping
+from neurocompile.mapping.energy import Estimate
 from neurocompile.network import Network
 from neurocompile.report.deployed import Comparison
 from neurocompile.search import Search
@@ -33,6 +35,10 @@ class Compiled:
         Where the loss comes from; None if that was not asked for.
     search
         For the fewest steps; None if these were given.
+    mapping
+        To a chip; None if none was asked for.
+    cost
+        Of an image on Loihi 1; None for any other chip.
     """
 
     model: str
@@ -43,3 +49,5 @@ class Compiled:
     deployed: Comparison
     budget: Budget | None = None
     search: Search | None = None
+    mapping: Mapping | None = None
+    cost: Estimate | None = None

@@ -10,6 +10,7 @@ from neurocompile.backend import Runtime
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.evaluate import RATES
+from neurocompile.mapping import Mapping
 from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Ran
 from neurocompile.search import Search
@@ -73,6 +74,10 @@ def compiled(found: Compiled) -> dict[str, Any]:
             "spikes_sha256": deployed.ran.digest,
             "seconds": deployed.ran.seconds,
         },
+        "mapping": None if found.mapping is None else _mapping(found.mapping),
+        "cost": None
+        if found.cost is None
+        else {**dataclasses.asdict(found.cost), "energy_nj": found.cost.energy_nj},
     }
 
 
@@ -108,6 +113,43 @@ def checked(model: str, check: Check) -> dict[str, Any]:
             "memory_bytes": check.memory_bytes,
             "seconds": check.seconds,
         },
+        "mapping": None if check.mapping is None else _mapping(check.mapping),
+    }
+
+
+def _mapping(mapping: Mapping) -> dict[str, Any]:
+    return {
+        "chip": dataclasses.asdict(mapping.chip),
+        "chips": mapping.chips,
+        "cores": len(mapping.cores),
+        "neurons": mapping.neurons,
+        "layers": [
+            {
+                "name": layer.name,
+                "op": layer.op,
+                "shape": layer.shape,
+                "part": layer.extents,
+                "neurons": layer.neurons,
+                "cores": layer.cores,
+                "largest": dataclasses.asdict(layer.largest),
+                "utilisation": layer.largest.utilisation(mapping.chip),
+                "bound_by": layer.bound_by,
+                "needs": layer.needs,
+            }
+            for layer in mapping.layers
+        ],
+        "placement": [
+            {
+                "layer": core.layer,
+                "values": core.box,
+                "chip": core.chip,
+                "core": core.index,
+                "takes": dataclasses.asdict(core.footprint),
+                "bound_by": core.footprint.bound_by(mapping.chip),
+            }
+            for core in mapping.cores
+        ],
+        "violations": [dataclasses.asdict(issue) for issue in mapping.violations],
     }
 
 

@@ -15,6 +15,9 @@ from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.early_exit import EarlyExit
 from neurocompile.evaluate import Evaluation
+from neurocompile.mapping import Mapping
+from neurocompile.mapping.energy import Estimate
+from neurocompile.mapping.placement import floor_plan
 from neurocompile.network import Network
 from neurocompile.options import Options
 from neurocompile.report.compiled import Compiled
@@ -31,6 +34,16 @@ _SYNTHETIC = (
 
 _SOME_HUNDREDS = 100
 """Calibration images with fewer of which a report warns."""
+
+
+_RESOURCES = {
+    "neurons": "neurons",
+    "input_axons": "in",
+    "output_axons": "out",
+    "synapse_words": "words",
+    "neuron_groups": "groups",
+}
+"""Of a core, as short as a table needs them: axons lead in and out, and words of 64 bits hold synapses."""
 
 
 def print_compiled(console: Console, found: Compiled) -> None:
@@ -61,6 +74,10 @@ def print_compiled(console: Console, found: Compiled) -> None:
     console.print(_activity(evaluation))
     if found.budget is not None:
         _print_budget(console, found.budget)
+    if found.mapping is not None:
+        _print_mapping(console, found.mapping)
+    if found.cost is not None:
+        console.print(_cost(found.cost), highlight=False, soft_wrap=True)
     ran = deployed.ran
     differ = sum(deployed.mismatches.values())
     console.print(
@@ -98,6 +115,8 @@ def print_checked(console: Console, model: str, check: Check) -> None:
             tolerance = f"at most {100 * found.tolerance:g} %"
             table.add_row(Text(found.node), found.function, tolerance, str(found.segments))
         console.print(table)
+    if check.mapping is not None:
+        _print_mapping(console, check.mapping)
     console.print(f"{check.parameters:,} parameters", highlight=False)
     if check.size is None or check.memory_bytes is None or check.seconds is None:
         return
@@ -111,6 +130,52 @@ def print_checked(console: Console, model: str, check: Check) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _print_mapping(console: Console, mapping: Mapping) -> None:
+    """Print what each layer takes of a chip's cores, and where they lie."""
+    chip = mapping.chip
+    columns = ("cores", "part", "neurons", "in", "out", "words", "fullest of")
+    table = _table(f"on {chip.name}", *columns)
+    for layer in mapping.layers:
+        part = layer.largest
+        table.add_row(
+            Text(layer.name),
+            str(layer.cores),
+            "x".join(map(str, layer.extents)),
+            *(str(n) for n in (part.neurons, part.input_axons, part.output_axons, part.synapse_words)),
+            f"{_RESOURCES[layer.bound_by]} {100 * layer.utilisation(chip):.0f} %",
+        )
+    limits = (chip.neurons, chip.input_axons, chip.output_axons, chip.synapse_words)
+    table.add_row("at most", "", "", *map(str, limits), style="bold")
+    console.print(table)
+    console.print(
+        f"{_count(len(mapping.cores), 'core')} on {_count(mapping.chips, 'chip')} of {chip.cores}, "
+        f"{mapping.neurons:,} neurons; in and out are axons, words of 64 bits hold synapses",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for number, layers in enumerate(floor_plan(mapping)):
+        cores = ", ".join(
+            f"{first}-{last} {name}" if last > first else f"{first} {name}" for name, first, last in layers
+        )
+        console.print(Text(f"  chip {number}: {cores}"), highlight=False, soft_wrap=True)
+    for what in dict.fromkeys(layer.needs for layer in mapping.layers if layer.needs is not None):
+        names = ", ".join(layer.name for layer in mapping.layers if layer.needs == what)
+        console.print(Text(f"needs {what}: {names}"), highlight=False, soft_wrap=True)
+
+
+def _cost(cost: Estimate) -> str:
+    parts = ", ".join(
+        f"{name} {nanojoules / 1e3:,.2f}"
+        for name, nanojoules in (
+            ("synapses", cost.synapses_nj),
+            ("neurons", cost.neurons_nj),
+            ("hops", cost.hops_nj),
+        )
+    )
+    total, time = f"{cost.energy_nj / 1e3:,.2f} uJ", f"{cost.time_us:,.0f} us"
+    return f"for an image on loihi1 [bold]{total}[/] ({parts}) in [bold]{time}[/]: {cost.source}"
 
 
 def print_runtime(console: Console, found: Runtime) -> None:

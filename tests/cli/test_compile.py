@@ -308,3 +308,31 @@ def test_other_spikes_are_told_by_the_exit_status(cli: Callable[..., Any]) -> No
     outcome = cli("small.onnx", "--target", "forgetful", "--steps", "10", "--budget", "0")
     assert outcome.status == 1
     assert "80 mismatches" in outcome.out
+
+
+def test_a_chip(cli: Callable[..., Any]) -> None:
+    given = ("--samples", "5", "--budget", "0", "--chip")
+    outcome = cli("small.onnx", *given, "loihi1", "--code", "rate", "--reset", "zero")
+    assert outcome.status == 0
+    assert "2 cores on 1 chip of 128, 11 neurons" in outcome.out
+    assert "for an image on loihi1 " in outcome.out
+    assert ": estimate; constants of Davies et al. 2018" in outcome.out
+    found = json.loads(cli("small.onnx", *given, "loihi1", "--code", "rate", "--reset", "zero", "--json").out)
+    cost, snn = found["cost"], found["snn"]
+    assert found["mapping"]["cores"] == 2
+    assert cost["synapses_nj"] == pytest.approx(snn["synaptic_operations"] * 23.6 / 1e3)
+    assert cost["neurons_nj"] == pytest.approx(11 * snn["steps"] * 81 / 1e3)
+    assert cost["energy_nj"] == pytest.approx(cost["synapses_nj"] + cost["neurons_nj"] + cost["hops_nj"])
+    assert cost["time_us"] > 0
+
+
+def test_no_energy_is_told_of_loihi_2(cli: Callable[..., Any]) -> None:
+    outcome = cli("small.onnx", "--samples", "5", "--budget", "0", "--chip", "loihi2", "--json")
+    found = json.loads(outcome.out)
+    assert (found["mapping"]["chip"]["name"], found["cost"]) == ("loihi2", None)
+
+
+def test_a_chip_that_the_network_does_not_fit(cli: Callable[..., Any]) -> None:
+    outcome = cli("small.onnx", "--chip", "loihi1")
+    assert outcome.status == 2
+    assert "(DigitNeurons): sends more than spikes of one bit, and loihi1 sends no others" in outcome.err
