@@ -10,6 +10,9 @@ from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Encoder, Neurons
 
+WHOLE = tuple(name for name in backend.names() if name != "lava-stock")
+"""The targets that take every graph; tests/lava/test_stock_backend.py has the one that does not."""
+
 
 def neurons(graph: Graph) -> list[str]:
     return [node.name for node in graph.nodes if isinstance(node.op, Neurons)]

@@ -7,7 +7,7 @@ import neurocompile_numpy.backend
 import numpy as np
 import pytest
 from conformance import networks
-from conformance.comparison import assert_equal, by_definition, expected, found, neurons
+from conformance.comparison import WHOLE, assert_equal, by_definition, expected, found, neurons
 from conformance.networks import Network, compiled, images
 
 from neurocompile import backend
@@ -111,7 +111,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("tested", backend.names())
+@pytest.mark.parametrize("tested", WHOLE)
 @pytest.mark.parametrize(("network", "options", "count"), CASES)
 def test_runs_as_defined(tested: str, network: Network, options: Options, count: int) -> None:
     layers = network()
@@ -121,7 +121,7 @@ def test_runs_as_defined(tested: str, network: Network, options: Options, count:
     assert_equal(found(tested, graph, x, options.steps), expected(tested, graph, x, options.steps))
 
 
-@pytest.mark.parametrize("tested", backend.names())
+@pytest.mark.parametrize("tested", WHOLE)
 def test_batches_do_not_show(tested: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Images are run some at a time; the last batch may be smaller."""
     layers = networks.average_pool()
@@ -142,7 +142,7 @@ def test_batches_do_not_show(tested: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert result.seconds > 0
 
 
-@pytest.mark.parametrize("tested", backend.names())
+@pytest.mark.parametrize("tested", WHOLE)
 def test_records_only_what_is_probed(tested: str) -> None:
     layers = networks.mlp()
     graph = compiled(layers, Options())

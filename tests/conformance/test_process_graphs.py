@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from conformance.comparison import assert_equal, by_definition, expected, found
+from conformance.comparison import WHOLE, assert_equal, by_definition, expected, found
 
-from neurocompile import backend
 from neurocompile.ir import Array, Graph, Node, Op
 from neurocompile.ir.processes import (
     ConvSynapses,
@@ -187,7 +186,7 @@ def made(name: str, integer: bool, code: str) -> tuple[Graph, Array]:
     return graph, np.random.default_rng(1).uniform(-0.5, 1, (3, *shape))
 
 
-@pytest.mark.parametrize("tested", backend.names())
+@pytest.mark.parametrize("tested", WHOLE)
 @pytest.mark.parametrize(("name", "integer", "code"), CASES)
 def test_runs_as_defined(tested: str, name: str, integer: bool, code: str) -> None:
     graph, x = made(name, integer, code)
