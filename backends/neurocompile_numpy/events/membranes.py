@@ -13,9 +13,6 @@ from neurocompile_numpy.events.compiled import compiled, part
 from neurocompile_numpy.events.drive import Room, drive
 from neurocompile_numpy.events.vectors import CHANNELS, address, digit_step, integrate, neuron_runner
 
-_MOST = 2**31 - 1
-"""That no membrane is above."""
-
 _run_64, _run_32 = neuron_runner(2 * CHANNELS), neuron_runner(CHANNELS)
 _run_constant = neuron_runner(CHANNELS, constant=True)
 _run_signed = neuron_runner(CHANNELS, signed=True)
@@ -141,6 +138,7 @@ def digits(
     bias: Array,
     half: Array,
     early: Array,
+    never: Array,
     ahead: int,
     bits: Array,
 ) -> None:
@@ -153,6 +151,8 @@ def digits(
     bias, half, early
         The bias, half of what a digit is worth, and the membrane above which one is sent that is not the last; as
         those of ``fire``.
+    never
+        What no membrane is above, ``(outputs,)``.
     ahead
         As of ``DigitNeurons``.
     bits
@@ -161,7 +161,7 @@ def digits(
     (images, rows, steps, words), outputs = bits.shape, bias.shape[1]
     places = rows // 2
     v, sent, silence = np.empty(outputs, bias.dtype), np.empty(outputs, np.int32), np.zeros(outputs, bias.dtype)
-    never, nowhere = np.full(outputs, _MOST, bias.dtype), np.empty(words, np.uint32)
+    nowhere = np.empty(words, np.uint32)
     for p in range(images * places):
         _fill(other, frame, p, 0, tile)
         drive(way, tap, entry, block, weight, output, room, p, 0, tile)

@@ -65,7 +65,11 @@ class NeuronKernels:
         bits = np.empty((images, places * (1 + self.signed), steps, words), np.uint32)
         op = self._op
         if isinstance(op, DigitNeurons):
-            digits(*self._afferents.arguments(streams, steps), *self._parameters, op.ahead, bits)
+            bias, *_ = self._parameters
+            never = np.full(
+                bias.shape[1], np.inf if bias.dtype.kind == "f" else np.iinfo(np.int32).max, bias.dtype
+            )
+            digits(*self._afferents.arguments(streams, steps), *self._parameters, never, op.ahead, bits)
         else:
             how = op.reset == "subtract", op.signed, op.wait
             fire(*self._afferents.arguments(streams, STEPS_TOGETHER), *self._parameters, *how, bits)

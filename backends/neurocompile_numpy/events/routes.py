@@ -45,13 +45,12 @@ class Route:
         Of the weights.
     source
         The node whose spikes they are.
-    signed
-        Whether some of these are -1: their weights, with the other sign, are rows of their own.
     tap, entry
         A place ``p`` is reached by the entries from ``tap[p]`` to ``tap[p + 1]``, each a row of the source's bits,
         and the number of the row of weights for its first channel.
     rows
-        ``(rows, outputs)``, the last of them 0: the weights that a spike adds. Bytes, or whole numbers of 32 bits.
+        ``(rows, outputs)``, the last of them 0: the weights that a spike adds, one of -1 with the other sign: bytes,
+        or whole numbers of 32 bits.
     first_output
         Where each row begins among the outputs of a place, if it does not reach all.
     exponent
@@ -60,7 +59,6 @@ class Route:
 
     name: str
     source: str
-    signed: bool
     tap: Array
     entry: Array
     rows: Array
@@ -124,7 +122,7 @@ def route(graph: Graph, node: Node) -> Route | None:
         group = np.arange(channels) // inputs * (outputs // groups)
         first_output = np.append(np.tile(group, (1 + signed) * taps_), 0)
     exponent += op.weight_exponent
-    return Route(node.name, sender.name, signed, tap, entry.astype(np.int32), whole, first_output, exponent)
+    return Route(node.name, sender.name, tap, entry.astype(np.int32), whole, first_output, exponent)
 
 
 def _kernel(op: Synapses, shape: tuple[int, ...]) -> tuple[tuple[Array, Array, Array], Array, int]:
