@@ -18,14 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile_lava.worker.guard import emit, guard
+from neurocompile_lava.worker.running import Running
 from neurocompile_lava.worker.stock import StockNetwork
 
 Array = npt.NDArray[Any]
 
 PLAN_VERSION = 4
-
-_PIECES = 20
-"""How often progress is reported during a run."""
 
 
 def main(folder: Path) -> None:
@@ -55,7 +53,7 @@ def main(folder: Path) -> None:
     os._exit(0)
 
 
-class Network:
+class Network(Running):
     """The Lava processes of a plan.
 
     Parameters
@@ -90,23 +88,6 @@ class Network:
         self._out: dict[str, Any] = {plan["source"]: self._source.s_out}
         for description in plan["processes"]:
             getattr(self, f"_add_{description['kind']}")(description)
-
-    @property
-    def runtime(self) -> Any:
-        """Lava's ``Runtime``, None before the run."""
-        return self._source.runtime
-
-    def run(self) -> None:
-        """Run all steps, and report progress."""
-        piece = math.ceil(self._total / _PIECES)
-        for done in range(0, self._total, piece):
-            steps = min(piece, self._total - done)
-            self._source.run(condition=self._run_steps(num_steps=steps), run_cfg=self._config)
-            emit("progress", done=done + steps, total=self._total)
-
-    def stop(self) -> None:
-        """End Lava's processes."""
-        self._source.stop()
 
     def write(self, folder: Path) -> None:
         """Write the potentials ``(T, B, outputs)`` and each recorded process's spikes ``(T, B, *shape)``."""

@@ -13,12 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile_lava.worker.guard import emit
+from neurocompile_lava.worker.running import Running
 
 Array = npt.NDArray[Any]
-
-_PIECES = 20
-"""How often progress is reported during a run."""
 
 _MESSAGE_BITS = 24
 """Of what the encoder sends; spikes have none."""
@@ -27,7 +24,7 @@ _UNSCALED = 4095
 """The decay of a current that is gone after a step."""
 
 
-class StockNetwork:
+class StockNetwork(Running):
     """The stock processes of a plan.
 
     Parameters
@@ -61,23 +58,6 @@ class StockNetwork:
         self._out: dict[str, Any] = {plan["source"]: self._source.s_out}
         for description in plan["processes"]:
             getattr(self, f"_add_{description['kind']}")(description)
-
-    @property
-    def runtime(self) -> Any:
-        """Lava's ``Runtime``, None before the run."""
-        return self._source.runtime
-
-    def run(self) -> None:
-        """Run all steps, and report progress."""
-        piece = math.ceil(self._total / _PIECES)
-        for done in range(0, self._total, piece):
-            steps = min(piece, self._total - done)
-            self._source.run(condition=self._run_steps(num_steps=steps), run_cfg=self._config)
-            emit("progress", done=done + steps, total=self._total)
-
-    def stop(self) -> None:
-        """End Lava's processes."""
-        self._source.stop()
 
     def write(self, folder: Path) -> None:
         """Write what was recorded, each ``(images * T, size)``."""
