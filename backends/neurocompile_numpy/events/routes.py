@@ -49,8 +49,8 @@ class Route:
         A place ``p`` is reached by the entries from ``tap[p]`` to ``tap[p + 1]``, each a row of the source's bits,
         and the number of the row of weights for its first channel.
     rows
-        ``(rows, outputs)``, the last of them 0: the weights that a spike adds, one of -1 with the other sign: bytes,
-        or whole numbers of 32 bits.
+        ``(rows, outputs)``, the last of them 0: the weights that a spike adds, and with the other sign those of a
+        spike of -1. Bytes, or whole numbers of 32 bits.
     first_output
         Where each row begins among the outputs of a place, if it does not reach all.
     exponent
