@@ -8,13 +8,13 @@ import shutil
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from neurocompile.errors import BackendError, DeploymentError
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Encoder
+from neurocompile_lava.job import write_plan
 from neurocompile_lava.plan import Plan
 from neurocompile_lava.worker import bundle as runner
 
@@ -67,10 +67,7 @@ def write_bundle(made: Plan, graph: Graph, folder: Path, x: Array | None) -> Non
 
 
 def _write(made: Plan, encoder: Encoder, folder: Path, x: Array | None) -> None:
-    (folder / "plan.json").write_text(json.dumps(made.document(encoder.code == "constant")))
-    # Some of NumPy's stubs take the names of arrays for those of its own parameters.
-    arrays: dict[str, Any] = dict(made.arrays)
-    np.savez(folder / "arrays.npz", **arrays)
+    write_plan(folder, made.document(encoder.code == "constant"), made.arrays)
     if encoder.code == "poisson":
         assert x is not None
         np.save(folder / "stream.npy", encoder.encode(x, made.steps))

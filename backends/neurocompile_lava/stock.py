@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from neurocompile.backend import Progress, Result, measure_activity, silent, total_activity
+from neurocompile.backend import Progress, Result, measure_activity, silent
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Decoder, Encoder, Neurons
 from neurocompile_lava import plan as batched
 from neurocompile_lava import stock_plan
-from neurocompile_lava.backend import START_SECONDS, STEP_SECONDS, WORKER, needing_room
+from neurocompile_lava.job import Job, Report, check_probes, in_batches
 from neurocompile_lava.runtime import find_or_make
-from neurocompile_lava.supervisor import run_worker
 
 _IMAGES = 64
 """That follow each other in one run."""
@@ -60,27 +57,19 @@ class StockLavaExecutable:
     def run(  # noqa: D102
         self, x: Array, *, steps: int, probes: Sequence[str] = (), first: int = 0, progress: Progress = silent
     ) -> Result:
-        neurons = [node.name for node in self._graph.nodes if isinstance(node.op, Neurons)]
-        unknown = [name for name in probes if name not in neurons]
-        if unknown:
-            raise BackendError(f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {neurons}")
+        check_probes(probes, [node.name for node in self._graph.nodes if isinstance(node.op, Neurons)])
         made = stock_plan.plan(self._graph, steps)
-        results = [
-            self._run_some(made, x[start : start + _IMAGES], first + start, probes, progress)
-            for start in range(0, len(x), _IMAGES)
-        ]
-        return Result(
-            np.concatenate([r.potentials for r in results]),
-            total_activity([r.activity for r in results]),
-            {name: np.concatenate([r.spikes[name] for r in results]) for name in probes},
-            sum(r.seconds for r in results),
-        )
+
+        def run(part: Array, start: int, report: Report) -> Result:
+            return self._run_some(made, part, first + start, probes, report)
+
+        return in_batches(x, _IMAGES, run, progress)
 
     def close(self) -> None:  # noqa: D102
         pass
 
     def _run_some(
-        self, made: stock_plan.StockPlan, x: Array, first: int, probes: Sequence[str], progress: Progress
+        self, made: stock_plan.StockPlan, x: Array, first: int, probes: Sequence[str], report: Report
     ) -> Result:
         encoder, decoder = self._graph[made.source].op, self._graph[made.output].op
         assert isinstance(encoder, Encoder)
@@ -91,7 +80,7 @@ class StockLavaExecutable:
         # What records is a process too: where there is no room for all of them, the network runs again.
         room = batched.MOST_PROCESSES - len(made.processes) - 1
         for begin in range(0, len(made.records), room):
-            recorded, taken = self._record(made, stream, made.records[begin : begin + room], progress)
+            recorded, taken = self._record(made, stream, made.records[begin : begin + room], report)
             found |= recorded
             seconds += taken
         currents = found.pop(made.output)
@@ -102,35 +91,13 @@ class StockLavaExecutable:
         return Result(potentials, activity, {name: found[name] for name in probes}, seconds)
 
     def _record(
-        self, made: stock_plan.StockPlan, stream: Array, records: Sequence[dict[str, Any]], progress: Progress
+        self, made: stock_plan.StockPlan, stream: Array, records: Sequence[dict[str, Any]], report: Report
     ) -> tuple[dict[str, Array], float]:
         """Run images ``(B, T, *shape)``, and give what some processes sent, and the seconds that it took."""
-        images, seconds = len(stream), 0.0
-        document = made.document(images, records)
-
-        def on_event(event: dict[str, object]) -> None:
-            nonlocal seconds
-            match event:
-                case {"event": "progress", "done": int(done), "total": int(total)}:
-                    progress("running on Lava", images * done // total, images)
-                case {"event": "done", "seconds": float(taken)}:
-                    seconds = taken
-
-        with needing_room(), tempfile.TemporaryDirectory(prefix="neurocompile-") as name:
-            folder = Path(name)
-            (folder / "plan.json").write_text(json.dumps(document))
-            arrays: dict[str, Any] = dict(made.arrays)
-            np.savez(folder / "arrays.npz", **arrays)
-            np.save(folder / "stream.npy", stream.reshape(images * made.steps, -1))
-            run_worker(
-                [str(self._python), str(WORKER), str(folder)],
-                timeout=START_SECONDS + STEP_SECONDS * document["total"],
-                on_event=on_event,
-            )
-            found = {
-                record["name"]: np.load(folder / f"record-{number}.npy", allow_pickle=False).reshape(
-                    images, made.steps, *self._graph.types[record["name"]].shape
-                )
-                for number, record in enumerate(records)
-            }
+        images = len(stream)
+        job = Job(made.document(images, records), made.arrays, stream.reshape(images * made.steps, -1))
+        names = {f"record-{number}": record["name"] for number, record in enumerate(records)}
+        read, seconds = job.run(self._python, list(names), report)
+        types = self._graph.types
+        found = {name: read[file].reshape(images, made.steps, *types[name].shape) for file, name in names.items()}
         return found, seconds

@@ -210,7 +210,7 @@ def test_what_lava_does_not_record(run: Run) -> None:
 
 
 def test_a_worker_that_leaves_no_result_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("neurocompile_lava.backend.run_worker", lambda *_, **__: None)
+    monkeypatch.setattr("neurocompile_lava.job.run_worker", lambda *_, **__: None)
     executable = LavaExecutable(compiled(mlp(), Options()), Path("python"))
     with pytest.raises(BackendError, match="ended without a result"):
         executable.run(images(mlp(), 1), steps=2)
