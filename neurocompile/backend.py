@@ -153,6 +153,9 @@ class Backend(Protocol):
     codes: ClassVar[tuple[str, ...]]
     """Those whose neurons it runs, as ``Options.code`` names them."""
 
+    stock: ClassVar[bool]
+    """Whether its neurons are Lava's stock ones: with one threshold a layer, and no spikes that are taken back."""
+
     def check(self, graph: Graph) -> Sequence[Issue]:
         """Tell every reason why this target can't take the graph."""
 

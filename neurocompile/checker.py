@@ -169,7 +169,7 @@ def check(
     stock = chip == "loihi1" and code in ("auto", "rate")
     try:
         options = Options(code=code, steps=steps, target=target, reset="zero" if stock else "subtract")
-        spiking = options.resolved(chosen.codes).spiking_code
+        spiking = options.resolved(chosen.codes, stock=chosen.stock).spiking_code
     except DataError as error:
         raise DataError.of([*error.issues, *issues]) from None
     if issues:

@@ -239,7 +239,7 @@ def compile_command(
             target=target,
         )
         reason = options.reason(backend.codes)
-        resolved = options.resolved(backend.codes)
+        resolved = options.resolved(backend.codes, stock=backend.stock)
     except DataError as error:
         raise DataError.of([*error.issues, *issues]) from None
     issues += _idle_issues(

@@ -79,7 +79,8 @@ def compile(
     if synthetic and chosen.balance is None:
         # What real images do is not known, so nothing is fitted to synthetic ones.
         chosen = replace(chosen, balance="channel", percentile=100.0)
-    chosen = chosen.resolved(find(chosen.target).codes)
+    target = find(chosen.target)
+    chosen = chosen.resolved(target.codes, stock=target.stock)
     code = chosen.spiking_code
     progress("compiling", 0, 4)
     trained = _trained(model, calibration)
@@ -112,7 +113,10 @@ def compile(
         graph = (RoundWeights(1) if chosen.code == "graded" else RoundWeights())(graph)
     else:
         moments = second_moments(balanced, graph, calibration, code)
-        graph = Quantize("layer" if chosen.reset == "zero" else "channel", moments)(graph)
+        shared = target.stock or chosen.reset == "zero"
+        # Neurons with reset to zero have biases of their own on any target.
+        whole = target.stock and chosen.reset == "subtract"
+        graph = Quantize("layer" if shared else "channel", moments, stock=whole)(graph)
     progress("compiling", 4, 4)
     conversion = Conversion(layers, fitted.layers, fitted.thresholds, code, graph)
     return Network(graph, chosen, trained.reference, approximations, conversion, synthetic)

@@ -118,13 +118,15 @@ class Options:
             if chosen
         )
 
-    def resolved(self, codes: Sequence[str]) -> Options:
+    def resolved(self, codes: Sequence[str], *, stock: bool = False) -> Options:
         """Choose what was left open.
 
         Parameters
         ----------
         codes
             Those that the target runs.
+        stock
+            Whether the target runs stock neurons alone, which take no spikes back.
 
         Raises
         ------
@@ -137,7 +139,7 @@ class Options:
                 f"{self.target} does not run --code {code}", remedy=f"choose one of {', '.join(codes)}"
             )
         balance = self.balance or _BALANCES[code]
-        takes_signed = code == "rate" and self.reset == "subtract" and not self.wait
+        takes_signed = code == "rate" and self.reset == "subtract" and not self.wait and not stock
         return replace(
             self,
             code=code,

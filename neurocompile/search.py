@@ -107,7 +107,8 @@ def fewest_steps(
     DataError
         If the code has no steps to choose, there are too few images, or the labels do not fit.
     """
-    options = options.resolved(find(options.target).codes)
+    target = find(options.target)
+    options = options.resolved(target.codes, stock=target.stock)
     issues = [] if labels is None else label_issues(labels, len(calibration), model.classes)
     if issues:
         raise DataError.of(issues)

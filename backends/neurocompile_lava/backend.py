@@ -27,6 +27,7 @@ class LavaBackend:
     name: ClassVar[str] = "lava"
     precision: ClassVar[Literal["float", "int8"]] = "int8"
     codes: ClassVar[tuple[str, ...]] = ("digit", "graded", "rate")
+    stock: ClassVar[bool] = False
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102
         return list(plan.issues(graph))

@@ -11,22 +11,26 @@ import numpy as np
 from neurocompile.backend import Progress, Result, measure_activity, silent
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph
-from neurocompile.ir.processes import Decoder, Encoder, Neurons
+from neurocompile.ir.processes import Decoder, Encoder, GradedNeurons, Neurons
 from neurocompile_lava import plan as batched
 from neurocompile_lava import stock_plan
 from neurocompile_lava.job import Job, Report, check_probes, in_batches
 from neurocompile_lava.runtime import find_or_make
 
 _IMAGES = 64
-"""That follow each other in one run."""
+"""That run together at most."""
+
+_SYNAPSES = 2**24
+"""Of all copies of a network: 8 bytes each."""
 
 
 class StockLavaBackend:
-    """Takes rate codes with reset to zero, whose neurons and synapses stock Lava has."""
+    """Takes messages of several bits, and counts of spikes none of which is taken back, as stock neurons send."""
 
     name: ClassVar[str] = "lava-stock"
     precision: ClassVar[Literal["float", "int8"]] = "int8"
-    codes: ClassVar[tuple[str, ...]] = ("rate",)
+    codes: ClassVar[tuple[str, ...]] = ("graded", "rate")
+    stock: ClassVar[bool] = True
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102
         return [*stock_plan.issues(graph), *batched.neuron_issues(graph)]
@@ -41,7 +45,7 @@ class StockLavaBackend:
 
 
 class StockLavaExecutable:
-    """A graph on stock Lava: images follow each other, and each layer is set back when the next one reaches it.
+    """A graph on stock Lava: images follow each other where its neurons can be set back, or else run side by side.
 
     Parameters
     ----------
@@ -63,7 +67,8 @@ class StockLavaExecutable:
         def run(part: Array, start: int, report: Report) -> Result:
             return self._run_some(made, part, first + start, probes, report)
 
-        return in_batches(x, _IMAGES, run, progress)
+        images = min(_IMAGES, max(1, _SYNAPSES // made.synapses)) if made.side_by_side else _IMAGES
+        return in_batches(x, images, run, progress)
 
     def close(self) -> None:  # noqa: D102
         pass
@@ -95,9 +100,34 @@ class StockLavaExecutable:
     ) -> tuple[dict[str, Array], float]:
         """Run images ``(B, T, *shape)``, and give what some processes sent, and the seconds that it took."""
         images = len(stream)
-        job = Job(made.document(images, records), made.arrays, stream.reshape(images * made.steps, -1))
+        biases = np.broadcast_to(made.biases, (images, made.steps, len(made.biases)))
+        sent = np.concatenate([stream.reshape(images, made.steps, -1), biases], axis=2)
+        job = Job(made.document(images, records), made.arrays, _laid_out(sent, made))
         names = {f"record-{number}": record["name"] for number, record in enumerate(records)}
         read, seconds = job.run(self._python, list(names), report)
-        types = self._graph.types
-        found = {name: read[file].reshape(images, made.steps, *types[name].shape) for file, name in names.items()}
-        return found, seconds
+        return {
+            name: self._spikes(name, _by_image(read[file], images, made)) for file, name in names.items()
+        }, seconds
+
+    def _spikes(self, name: str, recorded: Array) -> Array:
+        """Give what was recorded ``(B, T, size)`` as what the graph's process sends, ``(B, T, *shape)``."""
+        op, shape = self._graph[name].op, self._graph.types[name].shape
+        if isinstance(op, GradedNeurons):
+            below, above = np.split(recorded, 2, axis=2)
+            recorded = (below - above).astype(op.sends)
+        return recorded.reshape(*recorded.shape[:2], *shape)
+
+
+def _laid_out(values: Array, made: stock_plan.StockPlan) -> Array:
+    """Give values ``(B, T, size)`` as the network takes them."""
+    if made.side_by_side:
+        values = np.moveaxis(values, 0, 1)
+        return values.reshape(len(values), -1)
+    return values.reshape(-1, values.shape[2])
+
+
+def _by_image(rows: Array, images: int, made: stock_plan.StockPlan) -> Array:
+    """Give what was recorded as ``(B, T, size)``."""
+    if made.side_by_side:
+        return np.moveaxis(rows.reshape(made.steps, images, -1), 0, 1)
+    return rows.reshape(images, made.steps, -1)

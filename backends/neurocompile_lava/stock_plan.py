@@ -1,12 +1,17 @@
-"""Maps a graph to Lava's stock processes: ``Sparse``, ``DelaySparse`` and ``LIFReset``.
+"""Maps a graph to processes that come with Lava.
 
-A plan is what the worker is given: a JSON object and named arrays. Its images follow each other in one run, for
-``steps`` steps each, and every layer is set back when the next image reaches it. ``processes`` lists, each after
-those that it reads,
+These are ``Sparse``, ``DelaySparse``, ``LIFReset``, ``ATRLIF`` and ``SigmaDelta``.
+
+A plan is what the worker is given: a JSON object and named arrays. Images of ``LIFReset`` follow each other in one
+run, for ``steps`` steps each, and every layer is set back when the next image reaches it. Other neurons have no
+such reset: there ``copies`` of the network, one an image, run side by side, and another run starts anew.
+``processes`` lists, each after those that it reads,
 
 - ``sparse``: the weights of one path as a matrix ``(outputs, inputs)`` in three arrays, as SciPy holds it, and
   ``delay``, which makes up for a path that is shorter than the longest;
 - ``lif``: ``LIFReset``, whose first image starts at the step ``start``, from 0;
+- ``atrlif``: ``ATRLIF`` with what makes its reset one by subtraction;
+- ``sigma_delta``: two ``SigmaDelta`` neurons for each of the graph's; see ``stock_neurons``;
 - ``record``: what another process sends, as values of a ``type``, from the step ``start`` on. It is no part of the
   network.
 """
@@ -15,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,17 +28,18 @@ from scipy import sparse
 
 from neurocompile.errors import BackendError, Issue
 from neurocompile.ir import Array, Graph, Node
-from neurocompile.ir.fixed_point import CURRENT_SHIFT, WEIGHT_MAX, split_bias
+from neurocompile.ir.fixed_point import WEIGHT_MAX
 from neurocompile.ir.paths import Path, paths, receivers, starts
 from neurocompile.ir.processes import (
-    Decoder,
-    IntegrateAndFire,
+    GradedNeurons,
+    Neurons,
     PoolSynapses,
     ReshapeSynapses,
     SpikeMaxPool,
     Synapses,
     WireSynapses,
 )
+from neurocompile_lava.stock_neurons import StockNeurons, issue, stock_neurons
 from neurocompile_lava.worker.job import PLAN_VERSION
 
 MOST_DELAY = 62
@@ -54,8 +61,12 @@ class StockPlan:
         Steps after which the last process starts with the first image.
     fixed
         Whether it computes in Loihi's integers.
+    side_by_side
+        Whether images run in copies of the network, and not one after another.
     source, output
         The names of the encoder and of the decoder.
+    biases
+        What the source sends at each step beside the image, ``(values,)``.
     processes
         Their descriptions, as JSON holds them.
     records
@@ -67,19 +78,28 @@ class StockPlan:
     steps: int
     delay: int
     fixed: bool
+    side_by_side: bool
     source: str
     output: str
+    biases: Array
     processes: list[dict[str, Any]]
     records: list[dict[str, Any]]
     arrays: dict[str, Array]
 
+    @property
+    def synapses(self) -> int:
+        """How many weights it holds."""
+        return sum(self.arrays[p["data"]].size for p in self.processes if p["kind"] == "sparse")
+
     def document(self, images: int, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Give the JSON object for a run that records some of the processes."""
+        copies = images if self.side_by_side else 1
         return {
             "kind": "stock",
             "version": PLAN_VERSION,
-            "total": images * self.steps + self.delay,
+            "total": images // copies * self.steps + self.delay,
             "steps": self.steps,
+            "copies": copies,
             "fixed": self.fixed,
             "source": self.source,
             "processes": [*self.processes, *records],
@@ -96,8 +116,10 @@ def issues(graph: Graph) -> Iterator[Issue]:
                 "stock Lava has no max pool", node.name, kind, "train with average pools, or choose --target lava"
             )
             continue
-        if not isinstance(op, Decoder) and not (isinstance(op, IntegrateAndFire) and op.reset == "zero"):
-            yield Issue("stock Lava has no such neurons", node.name, kind, "choose --code rate --reset zero")
+        if isinstance(op, Neurons):
+            found = issue(node, op)
+            if found is not None:
+                yield found
         for path in paths(graph, node):
             delay = arrival[node.name] - arrival[path.source] - 1
             if delay > MOST_DELAY:
@@ -133,72 +155,115 @@ class _Planner:
     records: list[dict[str, Any]] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        (self.entry,), (self.output,) = self.graph.inputs, self.graph.outputs
+        self.fixed = self.graph.types[self.entry.name].integer
+        self.arrival = starts(self.graph, self.steps)
+
+    @cached_property
+    def neurons(self) -> dict[str, StockNeurons]:
+        """What stands for each layer of neurons."""
+        types = self.graph.types
+        return {
+            node.name: stock_neurons(node.op, types[node.name].shape)
+            for node in self.graph.nodes
+            if isinstance(node.op, Neurons)
+        }
+
+    @cached_property
+    def bias_columns(self) -> dict[str, tuple[int, Array]]:
+        """For each layer whose bias the source sends, the first of its columns, and its different values."""
+        found, column = {}, int(np.prod(self.graph.types[self.entry.name].shape))
+        for name, neurons in self.neurons.items():
+            values = np.unique(neurons.current)
+            if np.any(values != 0):
+                found[name] = column, values
+                column += len(values)
+        return found
+
     def plan(self) -> StockPlan:
-        (entry,), (output,) = self.graph.inputs, self.graph.outputs
-        arrival = starts(self.graph, self.steps)
-        fixed = self.graph.types[entry.name].integer
         for node in receivers(self.graph):
-            sources = []
-            for number, path in enumerate(paths(self.graph, node)):
-                delay = arrival[node.name] - arrival[path.source] - 1
-                sources.append(self._sparse(f"{node.name}.{number}", path, node, delay))
-            size = int(np.prod(self.graph.types[node.name].shape))
-            recorded, kind = sources, "int32" if fixed else "float64"
-            if isinstance(node.op, IntegrateAndFire):
+            sources = [
+                self._sparse(f"{node.name}.{number}", path, node)
+                for number, path in enumerate(paths(self.graph, node))
+            ]
+            size, kind = int(np.prod(self.graph.types[node.name].shape)), "int32" if self.fixed else "float64"
+            if node.name in self.neurons:
+                made = self.neurons[node.name]
+                if node.name in self.bias_columns:
+                    sources.append(self._bias(node, made))
+                size, kind = made.size, made.sends
                 self.processes.append(
                     {
-                        "kind": "lif",
+                        "kind": made.kind,
                         "name": node.name,
                         "from": sources,
                         "size": size,
-                        "start": arrival[node.name],
-                        **self._neurons(node.op, node),
+                        "start": self.arrival[node.name],
+                        **made.parameters,
+                        **{name: self._store(array) for name, array in made.arrays.items()},
                     }
                 )
-                recorded, kind = [node.name], "bool"
+                sources = [node.name]
             self.records.append(
                 {
                     "kind": "record",
                     "name": node.name,
-                    "from": recorded,
+                    "from": sources,
                     "size": size,
                     "type": kind,
-                    "start": arrival[node.name],
+                    "start": self.arrival[node.name],
                 }
             )
         return StockPlan(
-            self.steps, max(arrival.values()), fixed, entry.name, output, self.processes, self.records, self.arrays
+            self.steps,
+            max(self.arrival.values()),
+            self.fixed,
+            any(made.kind != "lif" for made in self.neurons.values()),
+            self.entry.name,
+            self.output,
+            np.concatenate([np.zeros(0, np.int32), *(values for _, values in self.bias_columns.values())]),
+            self.processes,
+            self.records,
+            self.arrays,
         )
 
-    def _sparse(self, name: str, path: Path, node: Node, delay: int) -> str:
+    def _sparse(self, name: str, path: Path, node: Node) -> str:
         weights, exponent = matrix(self.graph, path, self.graph.types[node.inputs[0]].shape)
-        fixed = weights.dtype.kind == "i"
+        if isinstance(self.graph[path.source].op, GradedNeurons):
+            weights = sparse.csr_array(sparse.hstack([weights, -weights]))
+        if isinstance(node.op, GradedNeurons):
+            weights = sparse.csr_array(sparse.vstack([weights, weights]))
+        return self._add(name, path.source, node, weights, exponent)
+
+    def _bias(self, node: Node, made: StockNeurons) -> str:
+        """Add the synapses through which a layer's bias arrives, so that it acts when its input does."""
+        first, values = self.bias_columns[node.name]
+        columns = first + np.searchsorted(values, made.current)
+        weights = sparse.csr_array((np.ones(made.size, np.int32), (np.arange(made.size), columns)))
+        return self._add(f"{node.name}.bias", self.entry.name, node, weights, 0)
+
+    def _add(self, name: str, source: str, node: Node, weights: sparse.csr_array, exponent: int) -> str:
+        op, inputs = self.graph[source].op, weights.shape[1]
+        if source == self.entry.name:
+            inputs = int(np.prod(self.graph.types[source].shape))
+            inputs += sum(len(values) for _, values in self.bias_columns.values())
         self.processes.append(
             {
                 "kind": "sparse",
                 "name": name,
-                "from": path.source,
+                "from": source,
                 # With both signs the lowest bit of a weight is left out: all are doubled.
-                "data": self._store(2 * weights.data if fixed else weights.data),
+                "data": self._store(2 * weights.data if self.fixed else weights.data),
                 "indices": self._store(weights.indices),
                 "indptr": self._store(weights.indptr),
-                "shape": list(weights.shape),
-                "weight_exp": exponent - 1 if fixed else 0,
-                "delay": delay,
-                "graded": path.source == self.graph.inputs[0].name,
+                "shape": [weights.shape[0], inputs],
+                "weight_exp": exponent - 1 if self.fixed else 0,
+                "delay": self.arrival[node.name] - self.arrival[source] - 1,
+                "graded": not isinstance(op, Neurons) or self.neurons[source].sends != "bool",
             }
         )
         return name
-
-    def _neurons(self, op: IntegrateAndFire, node: Node) -> dict[str, Any]:
-        shape = self.graph.types[node.name].shape
-        threshold = op.v_threshold.reshape(-1)[0]
-        if op.bias.dtype.kind == "f":
-            mantissa, exponent, vth = op.bias, np.zeros(1), float(threshold)
-        else:
-            (mantissa, exponent), vth = split_bias(op.bias), int(threshold) >> CURRENT_SHIFT
-        both = (np.broadcast_to(values, shape).ravel() for values in (mantissa, exponent))
-        return {"vth": vth, **dict(zip(("bias_mant", "bias_exp"), map(self._store, both), strict=True))}
 
     def _store(self, array: Array) -> str:
         name = f"a{len(self.arrays)}"

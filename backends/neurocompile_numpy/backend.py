@@ -31,6 +31,7 @@ class NumpyBackend:
     name: ClassVar[str] = "numpy"
     precision: ClassVar[Literal["float", "int8"]] = "float"
     codes: ClassVar[tuple[str, ...]] = ("digit", "graded", "rate")
+    stock: ClassVar[bool] = False
 
     def check(self, graph: Graph) -> Sequence[Issue]:  # noqa: D102, ARG002
         return ()

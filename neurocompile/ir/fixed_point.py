@@ -31,6 +31,9 @@ BIAS_MANTISSA_MAX = 2**12 - 1
 BIAS_EXPONENT_MAX = 7
 """A bias is a mantissa of 13 bits with the sign, times a power of two of 3 bits."""
 
+STATE_EXPONENT_MAX = 7
+"""By up to so many bits a sigma-delta neuron shifts its state for a message; ``lava.proc.sdn`` gives this 3 bits."""
+
 
 def shift(x: Array, exponent: int) -> Array:
     """Multiply integers by a power of two; a negative exponent rounds down, as an arithmetic shift does."""

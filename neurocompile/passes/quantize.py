@@ -27,6 +27,7 @@ from neurocompile.ir.processes import (
 )
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.error_feedback import round_weights, without_bias
+from neurocompile.passes.stock_units import stock_unit
 from neurocompile.passes.units import Branch, choose_unit, nearest_weights
 from neurocompile.passes.weights import gains, scale_inputs
 
@@ -48,14 +49,18 @@ class Quantize:
     moments
         Of the inputs of weights, as ``second_moments`` measures them: with these their errors cancel out. Other
         weights are rounded to the nearest.
+    stock
+        Whether neurons without reset to zero have thresholds that Lava's stock ones hold (see ``stock_unit``), and
+        biases that are whole units of current, since there they arrive through synapses.
     """
 
     fidelity: ClassVar[Fidelity] = "rounding"
     granularity: Granularity = "channel"
     moments: Mapping[str, Array] = field(default_factory=dict)
+    stock: bool = False
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
-        return _Quantizer(graph, self.granularity, self.moments).run()
+        return _Quantizer(graph, self.granularity, self.moments, self.stock).run()
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,7 @@ class _Quantizer:
     graph: Graph
     granularity: Granularity
     moments: Mapping[str, Array]
+    stock: bool
     sent: dict[str, _Signal] = field(default_factory=dict)
     """What each source sends."""
 
@@ -101,7 +107,10 @@ class _Quantizer:
         unit, offset = self._quantize_paths(node, op.bias)
         dimensions = len(self.graph.types[node.name].shape)
         bias = op.bias.reshape((1,) * (dimensions - op.bias.ndim) + op.bias.shape)
-        mantissa, exponent = split_bias(_membrane_units(bias, per_channel(unit, dimensions)) + offset)
+        whole = _membrane_units(bias, per_channel(unit, dimensions)) + offset
+        if self.stock:
+            whole = np.rint(whole / 2**CURRENT_SHIFT).astype(np.int64) << CURRENT_SHIFT
+        mantissa, exponent = split_bias(whole)
         threshold = np.rint(1 / unit).astype(np.int64) << CURRENT_SHIFT
         if len(threshold) > 1:
             threshold = per_channel(threshold, dimensions)
@@ -134,6 +143,8 @@ class _Quantizer:
         is_neuron = isinstance(receiver.op, Neurons)
         per_layer = self.granularity == "layer" or not is_neuron or not all(b.keeps_channels for b in branches)
         unit = choose_unit(branches, bias, per_layer=per_layer, has_threshold=is_neuron)
+        if self.stock and is_neuron:
+            unit = stock_unit(unit, receiver)
         offset = np.zeros(1, np.int64)
         for branch, path in zip(branches, ways, strict=True):
             weight, exponent, made_up = self._rounded(branch, path, unit)

@@ -7,6 +7,7 @@ from typing import get_args
 
 import numpy as np
 
+from neurocompile.backend import find
 from neurocompile.calibration.ceilings import ceilings
 from neurocompile.calibration.ranges import lowest, ranges, samples
 from neurocompile.ir import Array, Graph, Node, Op
@@ -473,7 +474,8 @@ def images(layers: Graph, count: int) -> Array:
 
 def compiled(layers: Graph, options: Options) -> Graph:
     """Compile a graph of layers to processes, with all of the compiler's passes."""
-    options = options.resolved(get_args(CodeName))
+    stock = find(options.target).stock
+    options = options.resolved(get_args(CodeName), stock=stock)
     code = options.spiking_code
     x = images(layers, 24)
     layers, readout = split_readout(layers)
@@ -494,4 +496,5 @@ def compiled(layers: Graph, options: Options) -> Graph:
     graph = Lower(encoder, code, readout)(Balance(thresholds)(layers))
     if options.precision == "float":
         return RoundWeights()(graph)
-    return Quantize("layer" if options.reset == "zero" else "channel")(graph)
+    shared = stock or options.reset == "zero"
+    return Quantize("layer" if shared else "channel", stock=stock and options.reset == "subtract")(graph)

@@ -23,6 +23,10 @@ _MESSAGE_BITS = 24
 _UNSCALED = 4095
 """The decay of a current that is gone after a step."""
 
+_WITHOUT_DECAY = {"delta_v": 0, "delta_theta": 0, "delta_r": 0, "theta_step": 0}
+_GONE = _UNSCALED / 4096
+"""The same of a neuron that adds 1 to it."""
+
 
 class StockNetwork(Running):
     """The stock processes of a plan.
@@ -34,25 +38,28 @@ class StockNetwork(Running):
     arrays
         Weights and other arrays that the plan names.
     stream
-        What the encoder sends, ``(images * T, inputs)``.
+        What the encoder sends, ``(images * T, inputs)``, or ``(T, images * inputs)`` of copies.
     """
 
     def __init__(self, plan: dict[str, Any], arrays: dict[str, Array], stream: Array) -> None:
         # Lava takes seconds to import, and tests of a job's other parts do without.
         from lava.magma.core.run_conditions import RunSteps
         from lava.magma.core.run_configs import Loihi2SimCfg
+        from lava.proc.atrlif.process import ATRLIF
         from lava.proc.lif.process import LIFReset
+        from lava.proc.sdn.process import SigmaDelta
         from lava.proc.sparse.process import DelaySparse, Sparse
         from lava.utils.weightutils import SignMode
 
         from neurocompile_lava.worker.processes import process
 
         self._run_steps, self._process = RunSteps, process
-        self._lif, self._sparse, self._delayed, self._mixed = LIFReset, Sparse, DelaySparse, SignMode.MIXED
+        self._lif, self._atrlif, self._sigma_delta = LIFReset, ATRLIF, SigmaDelta
+        self._sparse, self._delayed, self._mixed = Sparse, DelaySparse, SignMode.MIXED
         self._fixed, self._steps, self._total = plan["fixed"], plan["steps"], plan["total"]
         self._config = Loihi2SimCfg(select_tag="fixed_pt" if self._fixed else "floating_pt")
         self._arrays = arrays
-        self._images = len(stream) // self._steps
+        self._copies, self._rows = plan["copies"], len(stream)
         self._recorded: list[tuple[str, Any, np.dtype[Any], int, int]] = []
         self._source = process.Source(stream=stream, name="source")
         self._out: dict[str, Any] = {plan["source"]: self._source.s_out}
@@ -60,19 +67,20 @@ class StockNetwork(Running):
             getattr(self, f"_add_{description['kind']}")(description)
 
     def write(self, folder: Path) -> None:
-        """Write what was recorded, each ``(images * T, size)``."""
+        """Write what was recorded, each ``(images * T, size)``, or ``(T, images * size)`` of copies."""
         for number, (_, memory, dtype, start, size) in enumerate(self._recorded):
             rows = np.frombuffer(memory, np.uint8).reshape(self._total, -1)[start:]
-            rows = rows[: self._images * self._steps]
+            rows = rows[: self._rows]
             if dtype == np.bool_:
                 rows = np.unpackbits(rows, axis=1, count=size)
             np.save(folder / f"record-{number}.npy", np.ascontiguousarray(rows).view(dtype))
 
     def _add_sparse(self, d: dict[str, Any]) -> None:
-        from scipy.sparse import csr_matrix
+        from scipy.sparse import csr_matrix, identity, kron
 
         parts = tuple(self._arrays[d[name]] for name in ("data", "indices", "indptr"))
-        weights = csr_matrix(parts, shape=d["shape"])
+        one = csr_matrix(parts, shape=d["shape"])
+        weights = kron(identity(self._copies, one.dtype), one, "csr") if self._copies > 1 else one
         how = {
             "weights": weights,
             "num_message_bits": _MESSAGE_BITS if d["graded"] else 0,
@@ -81,7 +89,7 @@ class StockNetwork(Running):
         if self._fixed:
             how |= {"weight_exp": d["weight_exp"], "sign_mode": self._mixed}
         if d["delay"]:
-            delays = csr_matrix((np.full(weights.nnz, d["delay"]), weights.indices, weights.indptr), d["shape"])
+            delays = csr_matrix((np.full(weights.nnz, d["delay"]), weights.indices, weights.indptr), weights.shape)
             synapses = self._delayed(**how, delays=delays, max_delay=d["delay"])
         else:
             synapses = self._sparse(**how)
@@ -101,12 +109,32 @@ class StockNetwork(Running):
             reset_offset=d["start"] + 1,
             name=d["name"],
         )
+        self._add_neurons(d, neurons)
+
+    def _add_atrlif(self, d: dict[str, Any]) -> None:
+        neurons = self._atrlif(
+            shape=(self._copies * d["size"],),
+            v=np.tile(self._arrays[d["v"]], self._copies),
+            theta=d["theta"],
+            theta_0=d["theta"],
+            delta_i=_GONE,
+            **_WITHOUT_DECAY,
+            name=d["name"],
+        )
+        self._add_neurons(d, neurons)
+
+    def _add_sigma_delta(self, d: dict[str, Any]) -> None:
+        shape = (self._copies * d["size"],)
+        # What is less than a message is not sent.
+        self._add_neurons(d, self._sigma_delta(shape=shape, vth=1, state_exp=d["state_exp"], name=d["name"]))
+
+    def _add_neurons(self, d: dict[str, Any], neurons: Any) -> None:
         for name in d["from"]:
             self._out[name].connect(neurons.a_in)
         self._out[d["name"]] = neurons.s_out
 
     def _add_record(self, d: dict[str, Any]) -> None:
-        dtype, size = np.dtype(d["type"]), d["size"]
+        dtype, size = np.dtype(d["type"]), self._copies * d["size"]
         row = math.ceil(size / 8) if dtype == np.bool_ else size * dtype.itemsize
         memory = multiprocessing.RawArray("B", self._total * row)
         self._recorded.append((d["name"], memory, dtype, d["start"], size))
