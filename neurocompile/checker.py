@@ -20,16 +20,14 @@ from neurocompile.ir import Graph, kernels
 from neurocompile.ir.codes import Code
 from neurocompile.ir.kernels import Window
 from neurocompile.ir.layers import BatchNorm, Conv, Linear
-from neurocompile.ir.processes import Encoder, IntegrateAndFire, Neurons, ScaleSynapses, Synapses
+from neurocompile.ir.processes import IntegrateAndFire, Neurons, ScaleSynapses, Synapses
 from neurocompile.mapping import ChipName, Mapping, find, map_graph
 from neurocompile.options import CodeName, Options
 from neurocompile.parallel import cores
 from neurocompile.passes import pipeline
 from neurocompile.passes.approximate import TOLERANCE, Approximate, Region, regions
-from neurocompile.passes.lower import Lower
-from neurocompile.passes.outline import Outline
+from neurocompile.passes.outline import outlined_processes
 from neurocompile.passes.piecewise import fit
-from neurocompile.passes.rectify_pools import RectifyPools, pools
 from neurocompile.passes.split_readout import split_readout
 
 _USUAL_RANGES = ((-8.0, 8.0), (1.0, 8.0))
@@ -241,12 +239,8 @@ class _Conversion:
             self.issues += error.issues
 
     def _lower(self, graph: Graph, found: tuple[Region, ...]) -> Graph:
-        graph = Outline()(Approximate({region.input: _usual_range(region) for region in found})(graph))
-        for step in pipeline.SIMPLIFY:
-            graph = step(graph)
-        lowest = {name: np.zeros(graph.types[name].shape[0]) for name in pools(graph)}
-        graph = RectifyPools(lowest)(graph)
-        return Lower(Encoder(()), self.code)(graph)
+        ranges = {region.input: _usual_range(region) for region in found}
+        return outlined_processes(Approximate(ranges)(graph), self.code)
 
 
 def _approximated(region: Region) -> Approximated:

@@ -17,7 +17,7 @@ from neurocompile.calibration.synthetic import safe_ceilings, synthetic_images
 from neurocompile.calibration.thresholds import least_squares
 from neurocompile.conversion import Conversion
 from neurocompile.data import image_issues
-from neurocompile.errors import DataError, ModelError
+from neurocompile.errors import BackendError, DataError, ModelError
 from neurocompile.frontends.model import Model
 from neurocompile.frontends.torch_module import is_module
 from neurocompile.ir import Array, Graph
@@ -29,6 +29,7 @@ from neurocompile.passes import pipeline
 from neurocompile.passes.approximate import Approximate, Approximation, regions
 from neurocompile.passes.balance import Balance
 from neurocompile.passes.lower import Lower
+from neurocompile.passes.outline import outlined_processes
 from neurocompile.passes.quantize import Quantize
 from neurocompile.passes.rectify_output import RectifyOutput
 from neurocompile.passes.rectify_pools import RectifyPools, pools
@@ -73,6 +74,8 @@ def compile(
         With every layer that spikes do not compute.
     DataError
         If the calibration images do not fit the network.
+    BackendError
+        With every reason why the target can't take the network.
     """
     chosen = options or Options()
     synthetic = calibration is None
@@ -96,6 +99,10 @@ def compile(
     # and after values have been moved so that their channels come first.
     layers = pipeline.apply(pipeline.STRAIGHTEN, layers, probe)
     layers, approximations = _approximated(layers, calibration)
+    # Before anything is fitted, which can take minutes.
+    issues = list(target.check(outlined_processes(layers, code)))
+    if issues:
+        raise BackendError.of(issues)
     layers = pipeline.apply(pipeline.SIMPLIFY, layers, probe)
     layers = pipeline.apply((RectifyPools(lowest(layers, calibration, pools(layers))),), layers, probe)
     if chosen.decoder == "count":

@@ -131,13 +131,16 @@ class Options:
         Raises
         ------
         DataError
-            If the target does not run the code, or one that the other options need.
+            If the target does not run the code, or one that the other options need, or not with these.
         """
         code = self._chosen(codes)[0] if self.code == "auto" else self.code
         if code not in codes:
             raise DataError(
                 f"{self.target} does not run --code {code}", remedy=f"choose one of {', '.join(codes)}"
             )
+        issues = list(self._stock_issues(code)) if stock else []
+        if issues:
+            raise DataError.of(issues)
         balance = self.balance or _BALANCES[code]
         takes_signed = code == "rate" and self.reset == "subtract" and not self.wait and not stock
         return replace(
@@ -180,6 +183,15 @@ class Options:
         if self.code == "graded":
             return GradedCode(self.bits)
         return RateCode(self.steps, self.reset, bool(self.signed), self.wait)
+
+    def _stock_issues(self, code: str) -> Iterator[Issue]:
+        if self.signed or self.wait:
+            option = "--signed" if self.signed else "--wait"
+            problem = f"{self.target} has no neurons for {option}"
+            yield Issue(problem, remedy="leave it out, or choose --target lava")
+        if self.precision == "float" and self.reset == "subtract":
+            problem = f"{self.target} has no neurons for --code {code} in real numbers"
+            yield Issue(problem, remedy="choose --precision int8, or --code rate --reset zero")
 
     def _issues(self) -> Iterator[Issue]:
         yield from _choice_issues("code", self.code, (*get_args(CodeName), "auto"))

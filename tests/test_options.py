@@ -194,3 +194,33 @@ def test_codes_by_their_options() -> None:
     assert code(reset="zero", steps=9) == RateCode(9, "zero")
     assert code(wait=True, steps=9) == RateCode(9, wait=True)
     assert code(code="rate", balance="max", steps=9) == RateCode(9)
+
+
+STOCK = ("graded", "rate")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"code": "graded"}),
+        ({"code": "rate"}, {"signed": False, "reset": "subtract"}),
+        ({"reset": "zero", "precision": "float"}, {"code": "rate", "signed": False}),
+    ],
+)
+def test_chooses_what_stock_neurons_take(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    resolved = Options(**{"precision": "int8", **given}).resolved(STOCK, stock=True)
+    assert {name: getattr(resolved, name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ({"code": "rate", "signed": True, "precision": "int8"}, "has no neurons for --signed"),
+        ({"wait": True, "steps": 4, "precision": "int8"}, "has no neurons for --wait"),
+        ({"code": "graded", "precision": "float"}, "has no neurons for --code graded in real numbers"),
+        ({"code": "rate", "precision": "float"}, "has no neurons for --code rate in real numbers"),
+    ],
+)
+def test_refuses_what_stock_neurons_do_not_take(given: dict[str, Any], problem: str) -> None:
+    with pytest.raises(DataError, match=f"lava-stock {problem}"):
+        Options(**given, target="lava-stock").resolved(STOCK, stock=True)

@@ -16,6 +16,7 @@ from neurocompile_lava import plan as batched
 from neurocompile_lava import stock_plan
 from neurocompile_lava.job import Job, Report, check_probes, in_batches
 from neurocompile_lava.runtime import find_or_make
+from neurocompile_lava.stock_neurons import number_issues
 
 _IMAGES = 64
 """That run together at most."""
@@ -36,7 +37,10 @@ class StockLavaBackend:
         return [*stock_plan.issues(graph), *batched.neuron_issues(graph)]
 
     def compile(self, graph: Graph, progress: Progress = silent) -> StockLavaExecutable:  # noqa: D102
-        # What does not fit into 8 bits is told before anything runs.
+        neurons = [node for node in graph.nodes if isinstance(node.op, Neurons)]
+        issues = [issue for node in neurons for issue in number_issues(node)]
+        if issues:
+            raise BackendError.of(issues)
         # Beside the network there are its source and something that records.
         count = len(stock_plan.plan(graph, 1).processes) + 2
         if count > batched.MOST_PROCESSES:

@@ -17,7 +17,7 @@ Both have no way to start later than the run, so their biases come from the sour
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,22 +55,26 @@ class StockNeurons:
     current: Array = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
-def issue(node: Node, op: Neurons) -> Issue | None:
-    """Tell why no stock neurons stand for a layer, or None."""
-    kind = type(op).__name__
-    if isinstance(op, IntegrateAndFire) and op.reset == "zero":
-        return None
+def kind_issues(node: Node) -> Iterator[Issue]:
+    """Tell if stock Lava has no neurons of a layer's kind."""
+    op, kind = node.op, type(node.op).__name__
     if not (isinstance(op, GradedNeurons) or (isinstance(op, IntegrateAndFire) and not op.signed and not op.wait)):
-        return Issue(
-            "stock Lava has no such neurons", node.name, kind, "choose --code graded, or --code rate --no-signed"
-        )
+        problem, remedy = "stock Lava has no such neurons", "choose --code graded, or --code rate --no-signed"
+        yield Issue(problem, node.name, kind, remedy)
+
+
+def number_issues(node: Node) -> Iterator[Issue]:
+    """Tell if stock neurons of the layer's kind do not hold its thresholds or biases."""
+    op, kind = node.op, type(node.op).__name__
+    assert isinstance(op, Neurons)
+    if isinstance(op, IntegrateAndFire) and op.reset == "zero":
+        return
     if op.bias.dtype.kind == "f":
         problem = "stock Lava has neurons for its code in integers only"
-        return Issue(problem, node.name, kind, "choose --precision int8, or --code rate --reset zero")
-    if not _fits(op):
+        yield Issue(problem, node.name, kind, "choose --precision int8, or --code rate --reset zero")
+    elif not _fits(op):
         problem = "its thresholds or biases are none that stock neurons hold"
-        return Issue(problem, node.name, kind, "compile with --target lava-stock")
-    return None
+        yield Issue(problem, node.name, kind, "compile it with --target lava-stock")
 
 
 def _fits(op: Neurons) -> bool:
@@ -85,7 +89,7 @@ def _fits(op: Neurons) -> bool:
 
 
 def stock_neurons(op: Neurons, shape: tuple[int, ...]) -> StockNeurons:
-    """Give the stock neurons that stand for a layer of a shape; ``issue`` tells which have none."""
+    """Give the stock neurons that stand for a layer of a shape."""
     size = int(np.prod(shape))
     if isinstance(op, GradedNeurons):
         return _sigma_delta(op, _each(op.bias, shape) >> CURRENT_SHIFT)

@@ -39,7 +39,7 @@ from neurocompile.ir.processes import (
     Synapses,
     WireSynapses,
 )
-from neurocompile_lava.stock_neurons import StockNeurons, issue, stock_neurons
+from neurocompile_lava.stock_neurons import StockNeurons, kind_issues, stock_neurons
 from neurocompile_lava.worker.job import PLAN_VERSION
 
 MOST_DELAY = 62
@@ -117,9 +117,7 @@ def issues(graph: Graph) -> Iterator[Issue]:
             )
             continue
         if isinstance(op, Neurons):
-            found = issue(node, op)
-            if found is not None:
-                yield found
+            yield from kind_issues(node)
         for path in paths(graph, node):
             delay = arrival[node.name] - arrival[path.source] - 1
             if delay > MOST_DELAY:

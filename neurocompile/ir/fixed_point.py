@@ -32,7 +32,7 @@ BIAS_EXPONENT_MAX = 7
 """A bias is a mantissa of 13 bits with the sign, times a power of two of 3 bits."""
 
 STATE_EXPONENT_MAX = 7
-"""By up to so many bits a sigma-delta neuron shifts its state for a message; ``lava.proc.sdn`` gives this 3 bits."""
+"""By up to so many bits a sigma-delta neuron shifts its state for a message: Lava gives the number 3 bits."""
 
 
 def shift(x: Array, exponent: int) -> Array:

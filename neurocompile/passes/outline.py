@@ -1,4 +1,4 @@
-"""Keeps a network's shapes and wiring, and lets go of its numbers."""
+"""Lowers a network whose numbers are not known yet, to tell what a target makes of it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from typing import ClassVar
 import numpy as np
 
 from neurocompile.ir import Array, Graph, Node, Op
+from neurocompile.ir.codes import Code
 from neurocompile.ir.layers import Affine, BatchNorm, Conv, Identity, Linear, ReLU
+from neurocompile.ir.processes import Encoder
+from neurocompile.passes import pipeline
 from neurocompile.passes.base import Fidelity
+from neurocompile.passes.lower import Lower
+from neurocompile.passes.rectify_pools import RectifyPools, pools
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,28 @@ class Outline:
         return Graph(
             tuple(Node(node.name, _outlined(node.op), node.inputs) for node in graph.nodes), graph.outputs
         )
+
+
+def outlined_processes(graph: Graph, code: Code) -> Graph:
+    """Lower a graph of layers without its numbers.
+
+    Parameters
+    ----------
+    graph
+        Of layers, straightened, with nothing left to approximate.
+    code
+        Of the neurons.
+
+    Raises
+    ------
+    GraphError
+        With every layer that spikes do not compute.
+    """
+    graph = Outline()(graph)
+    for step in pipeline.SIMPLIFY:
+        graph = step(graph)
+    lowest = {name: np.zeros(graph.types[name].shape[0]) for name in pools(graph)}
+    return Lower(Encoder(()), code)(RectifyPools(lowest)(graph))
 
 
 def _outlined(op: Op) -> Op:

@@ -11,12 +11,16 @@ import sys
 import numpy as np
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.atrlif.process import ATRLIF
 from lava.proc.conv.process import Conv
 from lava.proc.dense.process import Dense
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 from lava.proc.lif.process import LIF, LIFReset
+from lava.proc.sdn.process import SigmaDelta
+from lava.proc.sparse.process import Sparse
 from lava.utils.weightutils import SignMode
+from scipy.sparse import csr_matrix
 
 
 def process(case, arrays, shape):
@@ -25,11 +29,24 @@ def process(case, arrays, shape):
         weights, exponent = arrays[case["weights"]], case["weight_exp"]
         dense = Dense(weights=weights, weight_exp=exponent, sign_mode=SignMode.MIXED, num_message_bits=24)
         return dense.s_in, dense.a_out
+    if case["kind"] == "sparse":
+        weights, exponent = csr_matrix(arrays[case["weights"]]), case["weight_exp"]
+        synapses = Sparse(weights=weights, weight_exp=exponent, sign_mode=SignMode.MIXED, num_message_bits=24)
+        return synapses.s_in, synapses.a_out
     if case["kind"] == "conv":
         window = {name: tuple(case[name]) for name in ("stride", "padding", "dilation")}
+        window["weight_exp"] = case.get("weight_exp", 0)
         weights = arrays[case["weights"]]
         conv = Conv(weight=weights, input_shape=shape, groups=case["groups"], num_message_bits=24, **window)
         return conv.s_in, conv.a_out
+    if case["kind"] == "sigma_delta":
+        sigma_delta = SigmaDelta(shape=shape, vth=1, state_exp=case["state_exp"])
+        return sigma_delta.a_in, sigma_delta.s_out
+    if case["kind"] == "atrlif":
+        still = {"delta_i": 4095 / 4096, "delta_v": 0, "delta_theta": 0, "delta_r": 0, "theta_step": 0}
+        theta = case["vth"] // 2
+        atrlif = ATRLIF(shape=shape, v=arrays[case["v"]], theta=theta, theta_0=theta, **still)
+        return atrlif.a_in, atrlif.s_out
     neurons = {
         "vth": case["vth"],
         "bias_mant": arrays[case["bias_mant"]],

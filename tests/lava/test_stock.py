@@ -39,6 +39,9 @@ STEPS = 24
 EXPONENTS = (-9, -3, -1, 0, 1, 4)
 NEURONS = [("lif", 1000), *(("lif_reset", vth) for vth in (0, 1, 1000, THRESHOLD_MAX - 1, THRESHOLD_MAX))]
 
+STATE_EXPONENTS = (0, 1, 5, 7)
+RESETS = (2, 200, 1024)
+
 CONVOLUTIONS = {
     "plain": {},
     "strided": {"stride": (2, 1), "padding": (1, 2)},
@@ -75,6 +78,15 @@ def edge_currents(rng: np.random.Generator) -> Array:
     return np.stack(columns, axis=1).astype(np.int32)
 
 
+def sums(rng: np.random.Generator) -> Array:
+    """Currents ``(T, neurons)`` that all arrive in the first step, of every size that compiled ones have."""
+    edges = np.array([0, 1, -1, 63, 64, 127, 128, 32639, 32640, 32641, CURRENT_MAX, -CURRENT_MAX])
+    first = np.concatenate([edges, rng.integers(-CURRENT_MAX, CURRENT_MAX, 300), rng.integers(-500, 500, 100)])
+    currents = np.zeros((STEPS, len(first)), np.int32)
+    currents[0] = first
+    return currents
+
+
 BIASES = [
     (0, 0),
     (64, 0),  # with a current of 999 exactly a threshold of 1000, which is not enough
@@ -99,6 +111,11 @@ def arrays() -> dict[str, Array]:
         "bias_mant": np.tile(each[:, 0], currents.shape[1]),
         "bias_exp": np.tile(each[:, 1], currents.shape[1]),
         "linear": weights(rng, 7, 20),
+        "odd": rng.integers(-300, 301, (7, 20)).astype(np.int32),
+        "sums": sums(rng),
+        "small currents": rng.integers(-300, 301, (STEPS, 60)).astype(np.int32),
+        "many": rng.integers(-255, 256, (4, 128, 2, 2)).astype(np.int32),
+        "one each": weights(rng, 128, 1, 1, 1),
         "messages": rng.integers(-255, 256, (STEPS, 20)).astype(np.int32),
         "images": rng.integers(-255, 256, (4, 4, 6, 7)).astype(np.int32),
     }
@@ -120,13 +137,48 @@ def stock(
         usual = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
         weight = {"weights": f"{name} for Lava"}
         cases.append({"kind": "conv", "name": name, "x": "images for Lava", **weight, **usual, **window})
+    for kind in ("dense", "sparse"):
+        cases.append({"kind": kind, "name": f"odd {kind}", "x": "messages", "weights": "odd", "weight_exp": 0})
+    cases += [
+        {"kind": "sparse", "name": f"sparse{e}", "x": "messages", "weights": "doubled", "weight_exp": e - 1}
+        for e in EXPONENTS
+    ]
+    plain = {"stride": (1, 1), "padding": (0, 0), "dilation": (1, 1), "groups": 1}
+    cases += [
+        {
+            "kind": "conv",
+            "name": "shifted",
+            "x": "images for Lava",
+            "weights": "plain for Lava",
+            **plain,
+            "weight_exp": 3,
+        },
+        {
+            "kind": "conv",
+            "name": "many",
+            "x": "many for Lava",
+            "weights": "one each for Lava",
+            **plain,
+            "groups": 128,
+        },
+    ]
+    cases += [
+        {"kind": "sigma_delta", "name": f"sigma_delta{e}", "x": "sums", "state_exp": e} for e in STATE_EXPONENTS
+    ]
+    cases += [
+        {"kind": "atrlif", "name": f"atrlif{vth}", "x": "small currents", "vth": vth, "v": f"v{vth}"}
+        for vth in RESETS
+    ]
     for kind, vth in NEURONS:
         bias = {"bias_mant": "bias_mant", "bias_exp": "bias_exp"}
         cases.append({"kind": kind, "name": f"{kind}{vth}", "x": "currents", "vth": vth, **bias})
     # With 8 bits and both signs, Lava clears the lowest of 9 bits.
     given = {**arrays, "doubled": 2 * arrays["linear"].astype(np.int32)}
     given |= {f"{name} for Lava": as_lava_convolves(arrays[name]) for name in CONVOLUTIONS}
-    given["images for Lava"] = np.moveaxis(arrays["images"], 1, -1)
+    given["one each for Lava"] = as_lava_convolves(arrays["one each"])
+    given |= {f"{name} for Lava": np.moveaxis(arrays[name], 1, -1) for name in ("images", "many")}
+    # Half of a threshold is what the neurons begin with; ``stock_neurons`` tells where the rest comes from.
+    given |= {f"v{vth}": np.full(60, -1) for vth in RESETS}
     folder = tmp_path_factory.mktemp("stock")
     np.savez(folder / "input.npz", cases=json.dumps(cases), **given)
     script = Path(__file__).with_name("stock_reference.py")
@@ -143,6 +195,58 @@ def test_dense(arrays: dict[str, Array], stock: Mapping[str, Array], exponent: i
     synapses = LinearSynapses(arrays["linear"], exponent)
     expected = synapses.run(arrays["messages"][:, None])[:, 0]
     np.testing.assert_array_equal(stock[f"dense{exponent}"][1:], expected)
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_sparse(stock: Mapping[str, Array], exponent: int) -> None:
+    np.testing.assert_array_equal(stock[f"sparse{exponent}"], stock[f"dense{exponent}"])
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_weights_of_both_signs_lose_their_lowest_bit(
+    arrays: dict[str, Array], stock: Mapping[str, Array], kind: str
+) -> None:
+    """Why plans hold weights twice as large: what is odd is rounded down, and 9 bits are the most."""
+    held = np.clip(arrays["odd"], -256, 255) >> 1 << 1
+    expected = arrays["messages"] @ held.T
+    np.testing.assert_array_equal(stock[f"odd {kind}"][1:], expected)
+
+
+def test_conv_takes_no_exponent(stock: Mapping[str, Array]) -> None:
+    """Why convolutions go to chips as ``Sparse``, and are shifted in processes of our own."""
+    np.testing.assert_array_equal(stock["shifted"], stock["plain"])
+
+
+def test_conv_of_128_groups_gives_nothing(stock: Mapping[str, Array]) -> None:
+    assert not stock["many"].any()
+
+
+@pytest.mark.parametrize("exponent", STATE_EXPONENTS)
+def test_two_sigma_delta_neurons_send_a_graded_message(
+    arrays: dict[str, Array], stock: Mapping[str, Array], exponent: int
+) -> None:
+    """One of them, with the other's bias, as plans make them: the first row of the currents holds both."""
+    sent, current = stock[f"sigma_delta{exponent}"], arrays["sums"]
+    np.testing.assert_array_equal(sent[0], np.maximum(current[0], 0) >> exponent)
+    # Where a message was sent in full, no more comes.
+    assert not sent[1:STEPS].any()
+    levels = 255
+    threshold = np.array([levels << exponent << CURRENT_SHIFT])
+    neurons = GradedNeurons(np.zeros(1, np.int64), threshold, levels)
+    below = current[0] + (1 << exponent >> 1)
+    above = below - (levels << exponent)
+    made = (np.maximum(below, 0) >> exponent) - (np.maximum(above, 0) >> exponent)
+    np.testing.assert_array_equal(neurons.run(current[:1, None])[0, 0], made)
+
+
+@pytest.mark.parametrize("vth", RESETS)
+def test_atrlif_resets_by_subtraction(arrays: dict[str, Array], stock: Mapping[str, Array], vth: int) -> None:
+    threshold = np.array([vth << CURRENT_SHIFT])
+    expected = IntegrateAndFire(np.zeros(1, np.int64), threshold, threshold // 2).run(
+        arrays["small currents"][:, None]
+    )
+    assert 0.02 < expected.mean() < 0.98
+    np.testing.assert_array_equal(stock[f"atrlif{vth}"][:STEPS], expected[:, 0])
 
 
 @pytest.mark.parametrize("name", CONVOLUTIONS)

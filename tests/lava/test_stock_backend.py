@@ -25,7 +25,7 @@ from conformance.networks import (
     two_shortcuts,
     windows,
 )
-from neurocompile_lava import plan, stock_plan
+from neurocompile_lava import plan, stock, stock_plan
 from neurocompile_lava import runtime as lava_runtime
 from neurocompile_lava.stock import StockLavaBackend, StockLavaExecutable
 
@@ -33,12 +33,14 @@ from neurocompile.backend import compile_for
 from neurocompile.errors import BackendError
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.layers import AvgPool
-from neurocompile.ir.processes import ConvSynapses, Decoder, Encoder, IntegrateAndFire, PoolSynapses
+from neurocompile.ir.processes import ConvSynapses, Decoder, Encoder, GradedNeurons, Neurons, PoolSynapses
 from neurocompile.options import Options
 
 STEPS, IMAGES = 12, 4
 ZERO = Options(code="rate", reset="zero", signed=False)
 INT8 = Options(code="rate", reset="zero", signed=False, precision="int8")
+SUBTRACT = Options(code="rate", precision="int8", target="lava-stock")
+GRADED = Options(code="graded", precision="int8", target="lava-stock")
 
 NETWORKS = (
     mlp,
@@ -60,12 +62,14 @@ def problems(graph: Graph) -> list[tuple[str | None, str]]:
 
 def compare(graph: Graph, x: Array, python: Path) -> None:
     """Compare every spike of every layer, and what the outputs accumulate."""
-    names = [node.name for node in graph.nodes if isinstance(node.op, IntegrateAndFire)]
-    found = StockLavaExecutable(graph, python).run(x, steps=STEPS, probes=names)
-    expected = compile_for("numpy", graph).run(x, steps=STEPS, probes=names)
+    layers = {node.name: node.op for node in graph.nodes if isinstance(node.op, Neurons)}
+    names = list(layers)
+    steps = 1 if any(isinstance(op, GradedNeurons) for op in layers.values()) else STEPS
+    found = StockLavaExecutable(graph, python).run(x, steps=steps, probes=names)
+    expected = compile_for("numpy", graph).run(x, steps=steps, probes=names)
     np.testing.assert_array_equal(found.potentials, expected.potentials)
     for name in names:
-        assert found.spikes[name].dtype == np.bool_
+        assert found.spikes[name].dtype == layers[name].sends
         assert expected.spikes[name].any()
         np.testing.assert_array_equal(found.spikes[name], expected.spikes[name])
     assert found.activity == expected.activity
@@ -78,6 +82,36 @@ def test_integers_are_equal(network: Network, lava_python: Path) -> None:
     graph = compiled(layers, INT8)
     assert problems(graph) == []
     compare(graph, images(layers, IMAGES), lava_python)
+
+
+@pytest.mark.parametrize("options", [GRADED, SUBTRACT], ids=["graded", "subtract"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_copies_are_equal(network: Network, options: Options, lava_python: Path) -> None:
+    """Images run side by side, in neurons that can't be set back and get their biases through synapses."""
+    layers = network()
+    graph = compiled(layers, options)
+    assert problems(graph) == []
+    compare(graph, images(layers, IMAGES), lava_python)
+
+
+def test_a_large_network_runs_again_for_each_image(lava_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = compiled(mlp(), GRADED)
+    monkeypatch.setattr(stock, "_SYNAPSES", 1)
+    compare(graph, images(mlp(), 2), lava_python)
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (Options(code="graded", precision="int8"), "its thresholds or biases are none that stock neurons hold"),
+        (Options(code="rate", signed=False, precision="int8"), "its thresholds or biases are none"),
+        (Options(code="graded"), "stock Lava has neurons for its code in integers only"),
+    ],
+)
+def test_what_was_compiled_for_another_target_is_refused(options: Options, problem: str) -> None:
+    with pytest.raises(BackendError, match=problem) as raised:
+        StockLavaBackend().compile(compiled(mlp(), options))
+    assert [issue.node for issue in raised.value.issues] == ["relu2", "relu4"]
 
 
 @pytest.mark.parametrize("network", [mlp, residual])
