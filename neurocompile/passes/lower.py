@@ -41,7 +41,7 @@ from neurocompile.ir.processes import (
     WireSynapses,
 )
 from neurocompile.passes.base import Fidelity
-from neurocompile.passes.ways import Way, extended
+from neurocompile.passes.ways import Way, extended, scaled_behind_pools
 
 _ROUNDING = 1e-9
 """Of a ceiling that was divided by a threshold."""
@@ -162,7 +162,7 @@ class _Processes:
         weighted: list[Way] = []
         for way in ways:
             if _has_weights(way):
-                weighted.append(way)
+                weighted.append(scaled_behind_pools(way))
             else:
                 weighted += extended([way], f"{reader}.from.{way.source}", ScaleSynapses(np.ones(1)))
         return self._add_steps(reader, weighted)
