@@ -58,8 +58,8 @@ class ISIRegularization(LayerTerm):
         window = self.refractory_window
         kernel = torch.exp(torch.arange(-window, 0, dtype=values.dtype, device=values.device) / self.tau)
         trains = values.transpose(1, 2).reshape(size * neurons, 1, steps)
-        # conv1d correlates, so the kernel has to end with its value for one step ago. With W zeros before the first
-        # step, and without the last step, each step sees its W predecessors; with W - 1 it would see itself too.
+        # conv1d correlates, so the kernel has to end with its value for one step ago. With W zeros before the
+        # first step, and without the last step, each step sees its W predecessors; with W - 1 also itself.
         recent = functional.conv1d(functional.pad(trains, (window, -1)), kernel[None, None])
         recent = recent.reshape(size, neurons, steps).transpose(1, 2)
         loss = mean_over_time(values * recent, valid).mean()

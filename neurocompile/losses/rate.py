@@ -82,28 +82,23 @@ class RateRegularization(LayerTerm):
         }
 
     def _option_issues(self) -> Iterator[Issue]:
-        bounds = [
-            issue
-            for option in ("min_rate", "max_rate")
-            for issue in number_issues(self.name, option, getattr(self, option), 0, 1)
-        ]
-        yield from bounds
         yield from number_issues(self.name, "range_weight", self.range_weight, 0)
-        targets: dict[str, object] = {"target_rate": self.target_rate}
-        if not isinstance(self.layer_targets, Mapping) or not all(
-            isinstance(name, str) for name in self.layer_targets
-        ):
-            problem = f"layer_targets={self.layer_targets!r} does not give names of layers their rates"
-            yield Issue(problem, op=self.name, remedy="give a dict such as {'conv1': 0.05}")
-        else:
-            targets |= {f"layer_targets[{name!r}]": rate for name, rate in self.layer_targets.items()}
+        low, high = self.min_rate, self.max_rate
+        bounds = [
+            *number_issues(self.name, "min_rate", low, 0, 1),
+            *number_issues(self.name, "max_rate", high, 0, 1),
+        ]
+        if not bounds and low > high:
+            problem = f"min_rate={low} is above max_rate={high}"
+            bounds = [Issue(problem, op=self.name, remedy="choose a range that holds the targets")]
+        yield from bounds
         if bounds:
-            low, high = 0.0, 1.0
-        elif self.min_rate <= self.max_rate:
-            low, high = self.min_rate, self.max_rate
-        else:
-            problem = f"min_rate={self.min_rate} is above max_rate={self.max_rate}"
-            yield Issue(problem, op=self.name, remedy="choose a range that holds the targets")
-            low, high = 0.0, 1.0
-        for option, rate in targets.items():
-            yield from number_issues(self.name, option, rate, low, high)
+            low, high = 0, 1
+        yield from number_issues(self.name, "target_rate", self.target_rate, low, high)
+        layers = self.layer_targets
+        if not isinstance(layers, Mapping) or not all(isinstance(name, str) for name in layers):
+            problem = f"layer_targets={layers!r} does not give names of layers their rates"
+            yield Issue(problem, op=self.name, remedy="give a dict such as {'conv1': 0.05}")
+            return
+        for name, rate in layers.items():
+            yield from number_issues(self.name, f"layer_targets[{name!r}]", rate, low, high)

@@ -20,10 +20,10 @@ Penalty = Literal["l1", "l2", "variance"]
 class TemporalConsistency(LayerTerm):
     """Keeps the rate of each neuron the same all along a sequence.
 
-    ``r_k`` is the mean of the k-th window of ``window_size`` steps. Windows do not overlap: of two that slide by a
-    step all steps but one are the same, and their difference would compare two single spikes. A window counts where
-    all of its steps are valid; what is left over at the end does not. The penalty is the mean over pairs of windows
-    and over neurons of
+    ``r_k`` is the mean of the k-th window of ``window_size`` steps. Windows do not overlap: two that are a step
+    apart share all steps but one, and their difference would compare two single spikes. A window counts where all
+    of its steps are valid; steps left over at the end do not. The penalty is the mean over pairs of windows and
+    over neurons of
 
     - ``l1``: ``|r_k - r_(k-1)|``;
     - ``l2``: ``(r_k - r_(k-1)) ** 2``, the slowness of Wiskott and Sejnowski (2002);
@@ -67,13 +67,14 @@ class TemporalConsistency(LayerTerm):
     def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
         """Compute the term of one layer.
 
-        The diagnostics are the ``largest_change`` of a rate from window to window, and ``compared``, the fraction of
-        sequences that have something to compare.
+        The diagnostics are the ``largest_change`` of a rate from window to window, and ``compared``, the fraction
+        of sequences that have something to compare.
         """
-        count = values.shape[1] // self.window_size
-        windows = (count, self.window_size)
-        rates = values[:, : count * self.window_size].unflatten(1, windows).mean(dim=2)
-        whole = valid[:, : count * self.window_size].unflatten(1, windows).all(dim=2)
+        size, steps, neurons = values.shape
+        count = steps // self.window_size
+        kept = count * self.window_size
+        rates = values[:, :kept].reshape(size, count, self.window_size, neurons).mean(dim=2)
+        whole = valid[:, :kept].reshape(size, count, self.window_size).all(dim=2)
         change, pairs = rates.diff(dim=1), whole[:, 1:] & whole[:, :-1]
         if self.penalty_type == "variance":
             compared, counts = whole.sum(dim=1) > 1, whole
