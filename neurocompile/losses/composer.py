@@ -9,9 +9,9 @@ from typing import TypedDict
 
 from torch import Tensor
 
+from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity
-from neurocompile.losses.checks import number_issues
 from neurocompile.losses.term import Diagnostics, LossTerm
 
 
@@ -77,7 +77,7 @@ class SNNLossComposer:
         if not self.terms:
             yield Issue("the loss has no terms", remedy="give one or more")
         for term, weight in self.terms:
-            yield from number_issues(term.name, "weight", weight, 0, above=True)
+            yield from number_issues("weight", weight, 0, above=True, op=term.name)
         for name, count in Counter(term.name for term, _ in self.terms).items():
             if count > 1:
                 yield Issue(f"the term is given {count} times", op=name, remedy="give it once")

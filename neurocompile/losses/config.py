@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
-from neurocompile.losses.checks import number_issues
 from neurocompile.losses.composer import SNNLossComposer
 from neurocompile.losses.isi import ISIRegularization
 from neurocompile.losses.membrane import MembraneRegularization
@@ -114,7 +114,7 @@ class LossConfig:
     def _issues(self) -> Iterator[Issue]:
         weights = {name: getattr(self, name) for name in self._makers()}
         for (name, make), weight in zip(self._makers().items(), weights.values(), strict=True):
-            yield from number_issues("LossConfig", name, weight, 0)
+            yield from number_issues(name, weight, 0, op="LossConfig")
             try:
                 make()
             except DataError as error:

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from neurocompile.checks import number_issues, whole_issues
 from neurocompile.errors import DataError
 from neurocompile.losses.activity import mean_over_time
-from neurocompile.losses.checks import number_issues, whole_issues
 from neurocompile.losses.term import LayerTerm
 
 
@@ -43,8 +43,8 @@ class ISIRegularization(LayerTerm):
 
     def __post_init__(self) -> None:
         issues = [
-            *whole_issues(self.name, "refractory_window", self.refractory_window),
-            *number_issues(self.name, "tau", self.tau, 0, above=True),
+            *whole_issues("refractory_window", self.refractory_window, op=self.name),
+            *number_issues("tau", self.tau, 0, above=True, op=self.name),
         ]
         if issues:
             raise DataError.of(issues)

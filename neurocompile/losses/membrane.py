@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
+from neurocompile.checks import number_issues
 from neurocompile.errors import DataError
 from neurocompile.losses.activity import mean_over_time
-from neurocompile.losses.checks import number_issues
 from neurocompile.losses.term import LayerTerm
 
 
@@ -36,7 +36,7 @@ class MembraneRegularization(LayerTerm):
     max_membrane: float = 2.0
 
     def __post_init__(self) -> None:
-        issues = list(number_issues(self.name, "max_membrane", self.max_membrane, 0))
+        issues = list(number_issues("max_membrane", self.max_membrane, 0, op=self.name))
         if issues:
             raise DataError.of(issues)
 

@@ -9,9 +9,9 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
+from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity, mean_over_time
-from neurocompile.losses.checks import number_issues
 from neurocompile.losses.term import Diagnostics, LossTerm
 
 LEAST_TEMPERATURE = 1e-7
@@ -47,7 +47,7 @@ class ProbSpikes(LossTerm):
     normalize: bool = True
 
     def __post_init__(self) -> None:
-        issues = list(number_issues(self.name, "temperature", self.temperature, LEAST_TEMPERATURE))
+        issues = list(number_issues("temperature", self.temperature, LEAST_TEMPERATURE, op=self.name))
         if not isinstance(self.normalize, bool):
             problem = f"normalize={self.normalize!r} is neither True nor False"
             issues.append(Issue(problem, op=self.name, remedy="choose True or False"))

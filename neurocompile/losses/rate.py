@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity, mean_over_time
-from neurocompile.losses.checks import number_issues
 from neurocompile.losses.term import LayerTerm
 
 
@@ -82,11 +82,11 @@ class RateRegularization(LayerTerm):
         }
 
     def _option_issues(self) -> Iterator[Issue]:
-        yield from number_issues(self.name, "range_weight", self.range_weight, 0)
+        yield from number_issues("range_weight", self.range_weight, 0, op=self.name)
         low, high = self.min_rate, self.max_rate
         bounds = [
-            *number_issues(self.name, "min_rate", low, 0, 1),
-            *number_issues(self.name, "max_rate", high, 0, 1),
+            *number_issues("min_rate", low, 0, 1, op=self.name),
+            *number_issues("max_rate", high, 0, 1, op=self.name),
         ]
         if not bounds and low > high:
             problem = f"min_rate={low} is above max_rate={high}"
@@ -94,11 +94,11 @@ class RateRegularization(LayerTerm):
         yield from bounds
         if bounds:
             low, high = 0, 1
-        yield from number_issues(self.name, "target_rate", self.target_rate, low, high)
+        yield from number_issues("target_rate", self.target_rate, low, high, op=self.name)
         layers = self.layer_targets
         if not isinstance(layers, Mapping) or not all(isinstance(name, str) for name in layers):
             problem = f"layer_targets={layers!r} does not give names of layers their rates"
             yield Issue(problem, op=self.name, remedy="give a dict such as {'conv1': 0.05}")
             return
         for name, rate in layers.items():
-            yield from number_issues(self.name, f"layer_targets[{name!r}]", rate, low, high)
+            yield from number_issues(f"layer_targets[{name!r}]", rate, low, high, op=self.name)

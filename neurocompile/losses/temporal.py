@@ -8,9 +8,9 @@ from typing import ClassVar, Literal, get_args
 
 from torch import Tensor
 
+from neurocompile.checks import choice_issues, whole_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity
-from neurocompile.losses.checks import whole_issues
 from neurocompile.losses.term import LayerTerm
 
 Penalty = Literal["l1", "l2", "variance"]
@@ -49,10 +49,10 @@ class TemporalConsistency(LayerTerm):
     penalty_type: Penalty = "l2"
 
     def __post_init__(self) -> None:
-        issues = list(whole_issues(self.name, "window_size", self.window_size))
-        if self.penalty_type not in get_args(Penalty):
-            problem = f"penalty_type={self.penalty_type!r} is no choice"
-            issues.append(Issue(problem, op=self.name, remedy=f"choose one of {', '.join(get_args(Penalty))}"))
+        issues = [
+            *whole_issues("window_size", self.window_size, op=self.name),
+            *choice_issues("penalty_type", self.penalty_type, get_args(Penalty), op=self.name),
+        ]
         if issues:
             raise DataError.of(issues)
 
