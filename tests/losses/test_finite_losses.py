@@ -8,7 +8,7 @@ from activities import TERMS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocompile.losses import Activity, Diagnostics
+from neurocompile.losses import Activity, Diagnostics, ProbSpikes
 
 seeds = st.integers(0, 2**32 - 1)
 types = st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -23,7 +23,7 @@ def numbers(diagnostics: Diagnostics) -> Iterator[float]:
 
 
 def check(inputs: Activity, leaves: list[torch.Tensor]) -> None:
-    for term in TERMS:
+    for term in (*TERMS, ProbSpikes(1e-4)):
         loss, diagnostics = term(inputs)
         assert loss.isfinite()
         assert all(map(math.isfinite, numbers(diagnostics)))
