@@ -90,3 +90,7 @@ class DeploymentError(NeurocompileError):
 
 class BackendError(NeurocompileError):
     """A backend can't be had, can't take the graph, or failed while it ran."""
+
+
+class DependencyError(NeurocompileError, ImportError):
+    """A package that only an extra installs is missing."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
+from neurocompile.checks import choice_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.ir.codes import Code, DigitCode, GradedCode, RateCode
 from neurocompile.ir.processes import MOST_STEPS, Reset
@@ -194,13 +195,13 @@ class Options:
             yield Issue(problem, remedy="choose --precision int8, or --code rate --reset zero")
 
     def _issues(self) -> Iterator[Issue]:
-        yield from _choice_issues("code", self.code, (*get_args(CodeName), "auto"))
-        yield from _choice_issues("reset", self.reset, get_args(Reset))
-        yield from _choice_issues("precision", self.precision, get_args(Precision))
-        yield from _choice_issues("encoder", self.encoder, get_args(Encoding))
-        yield from _choice_issues("decoder", self.decoder, get_args(Decoding))
+        yield from choice_issues("code", self.code, (*get_args(CodeName), "auto"))
+        yield from choice_issues("reset", self.reset, get_args(Reset))
+        yield from choice_issues("precision", self.precision, get_args(Precision))
+        yield from choice_issues("encoder", self.encoder, get_args(Encoding))
+        yield from choice_issues("decoder", self.decoder, get_args(Decoding))
         if self.balance is not None:
-            yield from _choice_issues("balance", self.balance, get_args(Balance))
+            yield from choice_issues("balance", self.balance, get_args(Balance))
         if self.steps is not None:
             yield from steps_issues(self.steps) or self._code_steps_issues()
         if not _is_whole(self.bits) or not LEAST_BITS <= self.bits <= MOST_BITS:
@@ -250,11 +251,6 @@ def steps_issues(steps: int) -> list[Issue]:
         return []
     span = f"1 to {MOST_STEPS}"
     return [Issue(f"steps={steps} is not in {span}", remedy=f"choose a whole number from {span}")]
-
-
-def _choice_issues(name: str, value: Any, choices: Sequence[str]) -> Iterator[Issue]:
-    if value not in choices:
-        yield Issue(f"{name}={value!r} is no choice", remedy=f"choose one of {', '.join(choices)}")
 
 
 def _is_whole(value: Any) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from neurocompile.errors import (
     BackendError,
     DataError,
+    DependencyError,
     DeploymentError,
     GraphError,
     Issue,
@@ -14,7 +15,7 @@ from neurocompile.errors import (
     NeurocompileError,
 )
 
-KINDS = [NeurocompileError, ModelError, DataError, GraphError, DeploymentError, BackendError]
+KINDS = [NeurocompileError, ModelError, DataError, GraphError, DeploymentError, BackendError, DependencyError]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,36 @@
+"""Checks of options."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from neurocompile.errors import Issue
+
+
+def number_issues(
+    name: str, value: object, low: float, high: float | None = None, *, above: bool = False, op: str | None = None
+) -> Iterator[Issue]:
+    """Tell whether an option is a finite number from ``low``, or above it, to ``high``."""
+    fits = (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and (value > low if above else value >= low)
+        and (high is None or value <= high)
+    )
+    if not fits:
+        span = f"{'above' if above else 'from'} {low:g}" + ("" if high is None else f" to {high:g}")
+        yield Issue(f"{name}={value!r} is no number {span}", op=op, remedy=f"choose a number {span}")
+
+
+def whole_issues(name: str, value: object, *, op: str | None = None) -> Iterator[Issue]:
+    """Tell whether an option is a whole number from 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        yield Issue(f"{name}={value!r} is no whole number from 1", op=op, remedy="choose a whole number from 1")
+
+
+def choice_issues(name: str, value: object, choices: Sequence[str], *, op: str | None = None) -> Iterator[Issue]:
+    """Tell whether an option is one of several words."""
+    if value not in choices:
+        yield Issue(f"{name}={value!r} is no choice", op=op, remedy=f"choose one of {', '.join(choices)}")
