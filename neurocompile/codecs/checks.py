@@ -1,0 +1,116 @@
+"""Checks of options, which are told all at once."""
+
+from __future__ import annotations
+
+import math
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from neurocompile.errors import DataError, Issue
+
+# Quotients of times that are decimal fractions miss a whole number by a rounding of each, 2 ** -52 of it.
+_ROUNDING = 1e-9
+
+
+def whole_steps(time_ms: float, dt_ms: float) -> int:
+    """Return how many whole steps a time has, 3 for 0.3 ms in steps of 0.1 ms."""
+    return math.floor(time_ms / dt_ms * (1 + _ROUNDING))
+
+
+class Checks:
+    """Collects what is wrong with the options of something.
+
+    Parameters
+    ----------
+    op
+        What they are options of.
+    """
+
+    def __init__(self, op: str) -> None:
+        self.op = op
+        self.issues: list[Issue] = []
+
+    def require(self, holds: bool, problem: str, remedy: str | None = None) -> None:
+        """Note a problem unless something holds."""
+        if not holds:
+            self.issues.append(Issue(problem, op=self.op, remedy=remedy))
+
+    def positive(self, **values: float | None) -> None:
+        """Note each that is not positive and finite; None is left to a default."""
+        for name, value in values.items():
+            if value is not None:
+                self.require(0 < value < math.inf, f"{name}={value} is not positive and finite")
+
+    def not_negative(self, **values: float | None) -> None:
+        """Note each that is negative or not finite."""
+        for name, value in values.items():
+            if value is not None:
+                self.require(0 <= value < math.inf, f"{name}={value} is negative or not finite")
+
+    def ascending(self, **bounds: tuple[float, float]) -> None:
+        """Note each pair that is not two finite numbers, the second above the first."""
+        for name, (low, high) in bounds.items():
+            self.require(math.isfinite(low) and low < high < math.inf, f"{name}={[low, high]} is no range")
+
+    def rates(
+        self, dt_ms: float, lowest_hz: float, highest_hz: float, refractory_ms: float, counted_in: bool
+    ) -> None:
+        """Note rates that can't be had with these steps and this pause after each spike.
+
+        Parameters
+        ----------
+        dt_ms, refractory_ms
+            A step, and the pause.
+        lowest_hz, highest_hz
+            The rates of the values 0 and 1.
+        counted_in
+            Whether they are rates with the pauses, rather than of a neuron that is ready.
+        """
+        before = len(self.issues)
+        self.positive(dt_ms=dt_ms, max_firing_rate_hz=highest_hz)
+        self.not_negative(min_firing_rate_hz=lowest_hz, refractory_period_ms=refractory_ms)
+        if len(self.issues) > before:
+            return
+        self.require(
+            lowest_hz <= highest_hz,
+            f"min_firing_rate_hz={lowest_hz} is above max_firing_rate_hz={highest_hz}",
+        )
+        pause = whole_steps(refractory_ms, dt_ms) if counted_in else 0
+        limit = 1000 / (dt_ms * (1 + pause))
+        after = f" and a refractory period of {refractory_ms} ms" if pause else ""
+        self.require(
+            highest_hz <= limit * (1 + _ROUNDING),
+            f"max_firing_rate_hz={highest_hz} can't be had with steps of {dt_ms} ms{after}",
+            f"at most {limit:g} Hz, or shorter {'pauses' if pause else 'steps'}",
+        )
+
+    def done(self) -> None:
+        """Raise everything that was noted.
+
+        Raises
+        ------
+        DataError
+            If anything was.
+        """
+        if self.issues:
+            raise DataError.of(self.issues)
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Tell whether a value is of a type, as annotations of options write it."""
+    origin = get_origin(kind)
+    if origin is Literal:
+        return value in get_args(kind)
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in get_args(kind))
+    if origin is tuple:
+        parts = get_args(kind)
+        if not isinstance(value, tuple):
+            return False
+        if parts[-1] is Ellipsis:
+            return all(fits(item, parts[0]) for item in value)
+        return len(value) == len(parts) and all(fits(*pair) for pair in zip(value, parts, strict=True))
+    if kind in (int, float):
+        # A bool is an int to Python, and 25 steps are no truth value.
+        return isinstance(value, (int, kind)) and not isinstance(value, bool)
+    return isinstance(value, NoneType if kind is None else kind)
