@@ -1,0 +1,1 @@
+"""What a code is worth: information, reconstruction, spikes, energy and time."""
