@@ -1,0 +1,1 @@
+"""From spikes back to values and decisions."""
