@@ -7,6 +7,7 @@ imported only where a tensor was given, so whoever gave it has it.
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 from typing import Any, Protocol, TypeAlias
 
@@ -77,6 +78,11 @@ def admit(x: Array, name: str = "the input") -> Array:
     return x
 
 
+def constant(x: Array) -> Array:
+    """Return the values without what PyTorch notes to differentiate them."""
+    return x.detach() if array_api_compat.is_torch_array(x) else x
+
+
 class Draws(Protocol):
     """Random numbers of one world, in single precision or better."""
 
@@ -125,7 +131,10 @@ class NumpyDraws:
         return self.generator.standard_normal(shape)
 
     def bytes(self, shape: tuple[int, ...]) -> Array:  # noqa: D102
-        return np.frombuffer(self.generator.bytes(int(np.prod(shape))), np.uint8).reshape(shape)
+        size = math.prod(shape)
+        words = self.generator.integers(0, 2**64 - 1, -(-size // 8), np.uint64, endpoint=True)
+        # The order of a word's bytes is not the same on every platform.
+        return words.astype("<u8", copy=False).view(np.uint8)[:size].reshape(shape)
 
 
 class TorchDraws:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import Field
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
 from neurocompile.errors import DataError, Issue
 
 # Quotients of times that are decimal fractions miss a whole number by a rounding of each, 2 ** -52 of it.
 _ROUNDING = 1e-9
+#: What options that values are multiplied by or compared with may be at most: single precision holds its products.
+LARGEST = 1e30
 
 
 def whole_steps(time_ms: float, dt_ms: float) -> int:
@@ -47,10 +50,34 @@ class Checks:
             if value is not None:
                 self.require(0 <= value < math.inf, f"{name}={value} is negative or not finite")
 
-    def ascending(self, **bounds: tuple[float, float]) -> None:
-        """Note each pair that is not two finite numbers, the second above the first."""
+    def range(self, **bounds: tuple[float, float]) -> None:
+        """Note each pair that does not ascend, or is beyond what single precision holds with room to spare."""
         for name, (low, high) in bounds.items():
-            self.require(math.isfinite(low) and low < high < math.inf, f"{name}={[low, high]} is no range")
+            self.require(
+                -LARGEST <= low < high <= LARGEST, f"{name}={[low, high]} does not ascend within 1e30 of 0"
+            )
+
+    def steps_within(self, t_min: int, t_max: int, num_steps: int) -> None:
+        """Note a first and last step that are not in this order in the window."""
+        self.require(
+            0 <= t_min <= t_max < num_steps,
+            f"t_min={t_min} and t_max={t_max} do not lie in this order within {num_steps} steps",
+        )
+
+    def population(self, size: int, centers: str) -> None:
+        """Note a number of neurons that centers can't be laid out for."""
+        self.positive(population_size=size)
+        self.require(
+            size != 1 or centers == "uniform",
+            "population_size=1: the distance between centers divides by one less than their number",
+            "at least 2 neurons, 8 or more for a value to be read back",
+        )
+
+    def delta(self, theta_up: float, theta_down: float, adaptation: float, decay: float) -> None:
+        """Note thresholds that are not positive, or that grow without end."""
+        self.positive(theta_up=theta_up, theta_down=theta_down)
+        self.not_negative(adaptation=adaptation)
+        self.require(0 <= decay < 1, f"adaptation_decay={decay} is not in [0, 1)")
 
     def rates(
         self, dt_ms: float, lowest_hz: float, highest_hz: float, refractory_ms: float, counted_in: bool
@@ -114,3 +141,27 @@ def fits(value: Any, kind: Any) -> bool:
         # A bool is an int to Python, and 25 steps are no truth value.
         return isinstance(value, (int, kind)) and not isinstance(value, bool)
     return isinstance(value, NoneType if kind is None else kind)
+
+
+class Options:
+    """A dataclass whose fields are options: their types and rules are checked when it is made."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    def __post_init__(self) -> None:
+        checks = Checks(type(self).__name__)
+        kinds = get_type_hints(type(self))
+        for field in self.__dataclass_fields__.values():
+            if field.init:
+                value, kind = getattr(self, field.name), kinds[field.name]
+                remedy = f"one of {', '.join(get_args(kind))}" if isinstance(value, str) else None
+                checks.require(
+                    fits(value, kind), f"{field.name}={value!r} is not known or of another type", remedy
+                )
+        # Rules compare numbers, which they can do only once all are numbers.
+        if not checks.issues:
+            self._rules(checks)
+        checks.done()
+
+    def _rules(self, checks: Checks) -> None:
+        """Note what is wrong with options of the right types."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar
 
-from neurocompile.codecs.checks import Checks, fits, whole_steps
+from neurocompile.codecs.checks import Checks, Options, whole_steps
 from neurocompile.errors import DataError, Issue
 
 CodingScheme = Literal[
@@ -57,22 +57,8 @@ Self = TypeVar("Self", bound="Config")
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Options):
     """A frozen dataclass of options, checked when it is made, that JSON can hold."""
-
-    def __post_init__(self) -> None:
-        checks = Checks(type(self).__name__)
-        for name, kind in get_type_hints(type(self)).items():
-            value = getattr(self, name)
-            remedy = f"one of {', '.join(get_args(kind))}" if isinstance(value, str) else None
-            checks.require(fits(value, kind), f"{name}={value!r} is not known or of another type", remedy)
-        # Rules compare numbers, which they can do only once all are numbers.
-        if not checks.issues:
-            self._rules(checks)
-        checks.done()
-
-    def _rules(self, checks: Checks) -> None:
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options as JSON can hold them."""
@@ -163,8 +149,16 @@ class EncoderConfig(Config):
                 f"time_window_ms={self.time_window_ms} is shorter than a step of {self.dt_ms} ms",
                 "a longer window or shorter steps",
             )
-        many = self.population_size > 1 or not self.coding_scheme.startswith("population")
-        _population(checks, self.population_size, many)
+        if self.coding_scheme.startswith("population"):
+            checks.population(self.population_size, "linear")
+        else:
+            checks.positive(population_size=self.population_size)
+        ordered = self.coding_scheme in ("temporal_rank_order", "rate_burst")
+        checks.require(
+            self.jitter_ms == 0 or not ordered,
+            f"jitter_ms={self.jitter_ms} would destroy what {self.coding_scheme} sends",
+            "jitter_ms=0",
+        )
 
 
 @dataclass(frozen=True)
@@ -212,7 +206,7 @@ class EncodingConfig(Config):
     latency_spikes, latency_interval
         How many spikes ``latency`` sends, and how many steps apart.
     sigma
-        The tuning's width as a share of the input range; None goes by the centers' distances.
+        The tuning's width, in the unit of ``input_range``; None goes by the centers' distances.
     centers, tuning
         Where the tuning curves are, and their form.
     theta_up, theta_down
@@ -223,6 +217,8 @@ class EncodingConfig(Config):
         By which share of it a threshold of ``delta`` grows at a spike, and what remains of that a step later.
     burst_spikes, burst_isi_min_ms
         The most spikes of a burst and their smallest distance, for ``rate_burst``.
+    rank_interval, rank_first
+        How many steps apart ``rank_order`` sends, and how many channels fire; None is all.
     phase_frequency_hz
         Of the oscillation; None is one cycle in the window.
     """
@@ -260,6 +256,8 @@ class EncodingConfig(Config):
     adaptation_decay: float = 0.9
     burst_spikes: int = 5
     burst_isi_min_ms: float = 2.0
+    rank_interval: int = 1
+    rank_first: int | None = None
     phase_frequency_hz: float | None = None
 
     @property
@@ -275,29 +273,25 @@ class EncodingConfig(Config):
             latency_spikes=self.latency_spikes,
             latency_interval=self.latency_interval,
             sigma=self.sigma,
-            theta_up=self.theta_up,
-            theta_down=self.theta_down,
             burst_spikes=self.burst_spikes,
             burst_isi_min_ms=self.burst_isi_min_ms,
+            rank_interval=self.rank_interval,
+            rank_first=self.rank_first,
             phase_frequency_hz=self.phase_frequency_hz,
         )
-        checks.not_negative(seed=self.seed, t_min=self.t_min, jitter=self.jitter, adaptation=self.adaptation)
-        checks.ascending(input_range=self.input_range)
+        checks.not_negative(seed=self.seed, jitter=self.jitter)
+        checks.range(input_range=self.input_range)
         if self.dt_ms > 0:
             checks.rates(
                 self.dt_ms, self.min_firing_rate_hz, self.highest_rate_hz, self.refractory_period_ms, False
             )
-        last = self.num_steps - 1
-        t_max = last if self.t_max is None else self.t_max
-        checks.require(
-            self.t_min <= t_max <= last,
-            f"t_min={self.t_min} and t_max={t_max} do not lie in this order within {self.num_steps} steps",
-        )
-        checks.require(
-            0 <= self.adaptation_decay < 1, f"adaptation_decay={self.adaptation_decay} is not in [0, 1)"
-        )
-        many = self.population_size > 1 or self.type != "population" or self.centers == "uniform"
-        _population(checks, self.population_size, many)
+        t_max = self.num_steps - 1 if self.t_max is None else self.t_max
+        checks.steps_within(self.t_min, t_max, self.num_steps)
+        checks.delta(self.theta_up, self.theta_down, self.adaptation, self.adaptation_decay)
+        if self.type == "population":
+            checks.population(self.population_size, self.centers)
+        else:
+            checks.positive(population_size=self.population_size)
 
 
 @dataclass(frozen=True)
@@ -351,12 +345,3 @@ class DecodingConfig(Config):
                 f"weights={list(self.weights)} do not weigh {len(self.members)} members",
                 "one for each member, none negative, not all 0",
             )
-
-
-def _population(checks: Checks, size: int, many: bool) -> None:
-    checks.positive(population_size=size)
-    checks.require(
-        many,
-        "population_size=1: the distance between centers divides by one less than their number",
-        "at least 2 neurons, 8 or more for a value to be read back",
-    )
