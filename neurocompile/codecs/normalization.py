@@ -39,7 +39,7 @@ class NormalizationStats:
         if self.kind == "sigmoid":
             xp = namespace(share)
             # 2 ** -24 is half the distance of 1 and the float32 before it.
-            share = xp.clip(share, 2.0**-24, 1 - 2.0**-24)
+            share = share.clip(2.0**-24, 1 - 2.0**-24)
             return xp.log(share / (1 - share))
         # A range may be wider than the largest float, its halves are not.
         return self.low * (1 - share) + self.high * share
@@ -80,8 +80,9 @@ def normalize(
         return 0.5 + 0.5 * xp.tanh(0.5 * x), NormalizationStats(kind, zero, zero + 1)
     if kind == "minmax":
         axis = 1 if scope == "sample" else None
-        floor = xp.zeros_like(x[:, :1]) + xp.min(x, axis=axis, keepdims=True)
-        ceiling = xp.zeros_like(x[:, :1]) + xp.max(x, axis=axis, keepdims=True)
+        floor, ceiling = xp.min(x, axis=axis, keepdims=True), xp.max(x, axis=axis, keepdims=True)
+        if scope == "batch":
+            floor, ceiling = (xp.zeros_like(x[:, :1]) + bound for bound in (floor, ceiling))
         return _share(x, floor, ceiling), NormalizationStats(kind, floor, ceiling)
     if kind == "none" and not bool(xp.all((x >= low) & (x <= high))):
         raise DataError(
@@ -90,15 +91,14 @@ def normalize(
         )
     floor = xp.full_like(x[:, :1], low)
     ceiling = xp.full_like(x[:, :1], high)
-    return _share(xp.clip(x, low, high), floor, ceiling), NormalizationStats(kind, floor, ceiling)
+    return _share(x.clip(low, high), floor, ceiling), NormalizationStats(kind, floor, ceiling)
 
 
 def _share(x: Array, floor: Array, ceiling: Array) -> Array:
     xp = namespace(x)
-    # The widest range is wider than the largest float; its halves are not.
     large = xp.finfo(x.dtype).max / 2
-    scale = xp.where((floor < -large) | (ceiling > large), 0.5, 1.0)
-    scale = xp.astype(scale, x.dtype)
-    span = ceiling * scale - floor * scale
-    span = xp.where(span == 0, xp.ones_like(span), span)
-    return xp.clip((x * scale - floor * scale) / span, 0.0, 1.0)
+    if bool(xp.any((floor < -large) | (ceiling > large))):
+        # The widest range is wider than the largest float; its halves are not.
+        x, floor, ceiling = x / 2, floor / 2, ceiling / 2
+    span = ceiling - floor
+    return (x - floor) / xp.where(span == 0, 1.0, span)

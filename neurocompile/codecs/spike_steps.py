@@ -1,14 +1,15 @@
-"""In which steps neurons fire: what is drawn and computed spike by spike, which takes as long as there are spikes.
+"""In which steps neurons fire: what is computed spike by spike, and takes as long as there are spikes.
 
-Functions here give steps as ``(K, M)``, ``int64``: the K spikes of each of M neurons, ascending. A spike that is
-not in the window has a step that is at least ``steps``. They give them in parts, so that none has to be large.
+Functions here give steps in parts ``(K, M)``, ``int64``: the next K spikes of each of M neurons, ascending. A
+step that is at least T is no spike.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import count
+from itertools import chain, count
+from typing import NamedTuple
 
 import array_api_compat
 import numpy as np
@@ -20,9 +21,28 @@ from neurocompile.codecs.arrays import Array, Draws, constant, namespace
 _PART = 2**13
 # A spike in so many steps is none: 64 bits hold the sums of intervals down to this.
 _RAREST = 1e-12
+# Of a part: with more, neurons that are through draw on for long.
+_MOST_ROWS = 16
 
 
-def poisson_steps(probability: Array, steps: int, refractory: int, draws: Draws) -> Iterator[Array]:
+class Part(NamedTuple):
+    """Spikes of some neurons.
+
+    Parameters
+    ----------
+    steps
+        ``(K, M)``.
+    neurons
+        Which neurons these are, ``(M,)``; None is all of them.
+    """
+
+    steps: Array
+    neurons: Array | None = None
+
+
+def poisson_steps(
+    probability: Array, steps: int, refractory: int, draws: Draws, prefix: bool = False
+) -> Iterator[Part]:
     """Draw spikes that are independent of each other but for a pause after each.
 
     The interval of a neuron that fires with the probability ``p`` at every step is geometric, and that is an
@@ -33,16 +53,19 @@ def poisson_steps(probability: Array, steps: int, refractory: int, draws: Draws)
     probability
         Of a spike in a step that is not in a pause, ``(M,)``, from 0 to 1.
     steps
-        T. In NumPy fewer steps have the same spikes.
+        T.
     refractory
         So many steps after each spike there is none.
     draws
-        Of the randomness. All neurons draw as often as the one with the most spikes.
+        Of the randomness.
+    prefix
+        Whether fewer steps have the same spikes, in NumPy. All neurons then draw as often as the one with the
+        most spikes, and every part is of all of them.
 
     Yields
     ------
-    Array
-        ``(K, M)``.
+    Part
+        At least one.
     """
     xp = namespace(probability)
     p = xp.astype(constant(probability), xp.float64)
@@ -50,17 +73,26 @@ def poisson_steps(probability: Array, steps: int, refractory: int, draws: Draws)
     # A certain spike comes at once, and an impossible one after the end.
     scale = xp.where(certain, 0.0, -1 / xp.log1p(-xp.where(certain | never, 0.5, p)))
     last = xp.astype(xp.where(never, steps, -1 - refractory), xp.int64)
-    rows = max(1, min(_PART // p.shape[0], 2 * steps // (1 + refractory)))
-    while bool(xp.any(last < steps)):
-        times = xp.astype(draws.exponential((rows, *p.shape)) * scale, xp.int64)
+    neurons = None
+    while True:
+        rows = max(1, min(_PART // scale.shape[0], _MOST_ROWS))
+        times = xp.astype(draws.exponential((rows, *scale.shape)) * scale, xp.int64)
         times += 1 + refractory
         times[0] += last
-        times = xp.cumulative_sum(times, axis=0)
+        # Row by row, since sums along the first axis are slow in NumPy.
+        for k in range(1, rows):
+            times[k] += times[k - 1]
+        yield Part(times, neurons)
         last = times[-1]
-        yield times
+        going = xp.nonzero(last < steps)[0]
+        if not going.shape[0]:
+            return
+        if not prefix and going.shape[0] < last.shape[0]:
+            last, scale = last[going], scale[going]
+            neurons = going if neurons is None else neurons[going]
 
 
-def thinned_steps(probability: Array, refractory: int, draws: Draws) -> Iterator[Array]:
+def thinned_steps(probability: Array, refractory: int, draws: Draws) -> Iterator[Part]:
     """Draw spikes whose probability changes from step to step.
 
     Candidates come with the largest probability of each neuron, and stay with the quotient of that of their step
@@ -77,8 +109,8 @@ def thinned_steps(probability: Array, refractory: int, draws: Draws) -> Iterator
 
     Yields
     ------
-    Array
-        ``(1, M)``.
+    Part
+        Of one spike of each neuron.
     """
     xp = namespace(probability)
     probability = constant(probability)
@@ -86,16 +118,16 @@ def thinned_steps(probability: Array, refractory: int, draws: Draws) -> Iterator
     most = xp.max(probability, axis=0)
     neurons = xp.arange(most.shape[0], device=array_api_compat.device(most))
     pause = xp.zeros_like(neurons)
-    for candidates in poisson_steps(most, steps, 0, draws):
-        for now in candidates:
-            inside = xp.clip(now, None, steps - 1)
+    for candidates in poisson_steps(most, steps, 0, draws, prefix=True):
+        for now in candidates.steps:
+            inside = now.clip(None, steps - 1)
             kept = draws.uniform(tuple(most.shape)) * most < probability[inside, neurons]
             kept &= (now < steps) & (now >= pause)
             pause = xp.where(kept, now + 1 + refractory, pause)
-            yield xp.where(kept, now, steps)[None, :]
+            yield Part(xp.where(kept, now, steps)[None, :])
 
 
-def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Array]:
+def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part]:
     """Return spikes at even distances, as many as Poisson spikes with the same pauses would have in the mean.
 
     A neuron that adds up its rate, beginning with a half, and fires at every whole number has its spike ``k = 1,
@@ -108,8 +140,8 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Arra
 
     Yields
     ------
-    Array
-        ``(K, M)``.
+    Part
+        Of all neurons.
     """
     xp = namespace(probability)
     p = xp.astype(constant(probability), xp.float64)
@@ -120,15 +152,15 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Arra
     earliest = xp.zeros(p.shape, dtype=xp.int64, device=device)
     for first in count(0, rows):
         halves = xp.arange(first, first + rows, dtype=xp.float64, device=device) + 0.5
-        times = xp.astype(xp.clip(xp.ceil(halves[:, None] * period), None, 2.0 * steps), xp.int64) - 1
+        times = xp.astype(xp.ceil(halves[:, None] * period).clip(None, 2.0 * steps), xp.int64) - 1
         # Products are rounded, and a pause is exact.
         earliest = separate(times, earliest, refractory)
-        yield times
+        yield Part(times)
         if bool(xp.all(earliest >= steps)):
             return
 
 
-def jittered(times: Iterable[Array], steps: int, refractory: int, deviation: float, draws: Draws) -> Array:
+def jittered(parts: Iterable[Part], steps: int, refractory: int, deviation: float, draws: Draws) -> Part:
     """Move spikes by normal noise, keep their order and pauses, and those in the window that were in it.
 
     A spike that noise brings before the window is put to its beginning, and one too near to the spike before it as
@@ -136,8 +168,8 @@ def jittered(times: Iterable[Array], steps: int, refractory: int, deviation: flo
 
     Parameters
     ----------
-    times
-        Parts ``(K, M)``.
+    parts
+        Each of all neurons.
     steps, refractory
         T, and the steps after a spike that have none.
     deviation
@@ -147,18 +179,18 @@ def jittered(times: Iterable[Array], steps: int, refractory: int, deviation: flo
 
     Returns
     -------
-    Array
-        ``(K, M)``.
+    Part
+        Of all neurons.
     """
-    parts = list(times)
-    xp = namespace(*parts)
+    all_parts = [part.steps for part in parts]
+    xp = namespace(*all_parts)
     # Parts of thinned spikes have gaps, which go to the end.
-    all_times = xp.sort(xp.concat(parts), axis=0)
+    all_times = xp.sort(xp.concat(all_parts), axis=0)
     noise = xp.astype(xp.round(draws.normal(tuple(all_times.shape)) * deviation), xp.int64)
-    moved = xp.clip(all_times + noise, 0, steps - 1)
+    moved = (all_times + noise).clip(0, steps - 1)
     moved = xp.where(all_times < steps, moved, all_times)
     separate(moved, xp.zeros_like(moved[0]), refractory)
-    return moved
+    return Part(moved)
 
 
 def separate(times: Array, earliest: Array, refractory: int) -> Array:
@@ -185,34 +217,36 @@ def separate(times: Array, earliest: Array, refractory: int) -> Array:
     return earliest
 
 
-def raster(times: Iterable[Array], batch: int, steps: int) -> Array:
-    """Put the spikes of ``M = batch * N`` neurons on the grid.
+def raster(parts: Iterable[Part], shape: tuple[int, int, int]) -> Array:
+    """Put the spikes of ``B * N`` neurons on the grid.
 
     Parameters
     ----------
-    times
-        Parts ``(K, M)``; what is below 0 or at least ``steps`` is left out.
-    batch, steps
-        B and T.
+    parts
+        At least one.
+    shape
+        ``(B, T, N)``.
 
     Returns
     -------
     Array
         ``(B, T, N)``, ``bool``.
     """
-    grid = base = None
-    for part in times:
-        xp = namespace(part)
-        if grid is None:
-            device = array_api_compat.device(part)
-            neurons = part.shape[1] // batch
-            grid = xp.zeros(batch * steps * neurons, dtype=xp.bool, device=device)
-            samples = xp.arange(batch, device=device)[:, None] * (steps * neurons)
-            base = xp.reshape(samples + xp.arange(neurons, device=device)[None, :], (-1,))
-        inside = (part >= 0) & (part < steps)
-        places = part * neurons + base
-        grid[xp.reshape(places, (-1,)) if bool(xp.all(inside)) else places[inside]] = True
-    return xp.reshape(grid, (batch, steps, neurons))
+    following = iter(parts)
+    first = next(following)
+    xp = namespace(first.steps)
+    device = array_api_compat.device(first.steps)
+    batch, steps, neurons = shape
+    size = batch * steps * neurons
+    # The last place takes all that is not in the window.
+    grid = xp.zeros(size + 1, dtype=xp.bool, device=device)
+    samples = xp.arange(batch, device=device)[:, None] * (steps * neurons)
+    base = xp.reshape(samples + xp.arange(neurons, device=device)[None, :], (-1,))
+    for part in chain([first], following):
+        places = part.steps * neurons
+        places += base if part.neurons is None else base[part.neurons]
+        grid[xp.reshape(xp.where(part.steps < steps, places, size), (-1,))] = True
+    return xp.reshape(grid[:size], shape)
 
 
 def bernoulli(probability: Array, steps: int, draws: Draws) -> Array:
@@ -236,7 +270,7 @@ def bernoulli(probability: Array, steps: int, draws: Draws) -> Array:
     """
     xp = namespace(probability)
     scaled = constant(probability) * 256
-    whole = xp.clip(xp.floor(scaled), None, 255.0)
+    whole = xp.floor(scaled).clip(None, 255.0)
     rest = scaled - whole
     limit = xp.astype(whole, xp.uint8)[:, None, :]
     batch, neurons = probability.shape

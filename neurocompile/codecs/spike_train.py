@@ -101,7 +101,7 @@ class SpikeTrain:
         rows, columns = xp.nonzero(~xp.isnan(self.spike_times))
         steps = xp.astype(xp.round(self.spike_times[rows, columns] / self.dt_ms), xp.int64)
         # A time in the last half of the last step has no later step to go to.
-        steps = xp.clip(steps, 0, self.num_timesteps - 1)
+        steps = steps.clip(0, self.num_timesteps - 1)
         matrix[rows, steps] = True
         if int(xp.sum(xp.astype(matrix, xp.int64))) != rows.shape[0]:
             raise DataError(

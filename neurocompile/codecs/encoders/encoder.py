@@ -119,6 +119,10 @@ class ValueEncoder(Encoder):
                 aux[name] = xp.reshape(value, shape)
         return SpikeBatch(spikes, aux={**aux, "normalization": stats})
 
+    def grid(self, x: Array) -> tuple[int, int, int]:
+        """Return the shape of the spikes of neurons ``(B, N)``."""
+        return x.shape[0], self.num_steps, x.shape[1]
+
     @abstractmethod
     def _encode(self, share: Array) -> tuple[Array, dict[str, Any]]:
         """Turn shares ``(B, N)`` into spikes ``(B, T, M)`` and what belongs into ``aux``."""

@@ -10,7 +10,7 @@ from neurocompile.codecs.arrays import Array, constant, namespace
 from neurocompile.codecs.checks import Checks
 from neurocompile.codecs.config import LatencyMapping
 from neurocompile.codecs.encoders.encoder import ValueEncoder
-from neurocompile.codecs.spike_steps import raster
+from neurocompile.codecs.spike_steps import Part, raster
 
 
 @dataclass(frozen=True)
@@ -113,18 +113,18 @@ class TimeToFirstSpikeEncoder(ValueEncoder):
         silent = (share <= 0) | (xp.round(exact) > self.last_step)
         if self.jitter and self.training:
             exact = exact + self.jitter * self.draws(share).normal(tuple(share.shape))
-        times = xp.astype(xp.round(xp.clip(exact, float(self.t_min), float(self.last_step))), xp.int64)
+        times = xp.astype(xp.round(exact.clip(float(self.t_min), float(self.last_step))), xp.int64)
         return xp.where(silent, -1, times) if self.allow_no_spike else times
 
     def _encode(self, share: Array) -> tuple[Array, dict[str, Any]]:
         xp = namespace(share)
         times = self.spike_times(share)
-        parts = self._further(xp.reshape(times, (1, -1)))
-        spikes = raster(parts, share.shape[0], self.num_steps)
+        first = xp.reshape(xp.where(times < 0, self.num_steps, times), (1, -1))
+        spikes = raster(self._parts(first), self.grid(share))
         return spikes, {"spike_times": times, "latency_map": self.latency_map}
 
-    def _further(self, first: Array) -> list[Array]:
-        return [first]
+    def _parts(self, first: Array) -> list[Part]:
+        return [Part(first)]
 
 
 @dataclass(kw_only=True, eq=False)
@@ -150,6 +150,5 @@ class LatencyEncoder(TimeToFirstSpikeEncoder):
         super()._rules(checks)
         checks.positive(spikes=self.spikes, interval=self.interval)
 
-    def _further(self, first: Array) -> list[Array]:
-        xp = namespace(first)
-        return [xp.where(first < 0, -1, first + k * self.interval) for k in range(self.spikes)]
+    def _parts(self, first: Array) -> list[Part]:
+        return [Part(first + k * self.interval) for k in range(self.spikes)]

@@ -9,7 +9,7 @@ from typing import Any
 from neurocompile.codecs.arrays import Array, constant, namespace
 from neurocompile.codecs.checks import Checks
 from neurocompile.codecs.encoders.encoder import ValueEncoder
-from neurocompile.codecs.spike_steps import raster
+from neurocompile.codecs.spike_steps import Part, raster
 
 
 @dataclass(kw_only=True, eq=False)
@@ -60,8 +60,8 @@ class PhaseCodingEncoder(ValueEncoder):
         offset = xp.reshape(xp.astype(constant(share), xp.float64) * self.phase_steps, (1, -1))
         cycles = math.ceil(self.num_steps / self.period_steps)
         starts = [k * self.period_steps for k in range(cycles)]
-        parts = [xp.astype(xp.round(start + self._noisy(offset)), xp.int64) for start in starts]
-        spikes = raster(parts, share.shape[0], self.num_steps)
+        parts = [Part(xp.astype(xp.round(start + self._noisy(offset)), xp.int64)) for start in starts]
+        spikes = raster(parts, self.grid(share))
         phases = share * (2 * math.pi * self.phase_steps / self.period_steps)
         aux = {"phases": phases, "period_steps": self.period_steps, "phase_steps": self.phase_steps}
         return spikes, aux
@@ -69,6 +69,5 @@ class PhaseCodingEncoder(ValueEncoder):
     def _noisy(self, offset: Array) -> Array:
         if not (self.jitter and self.training):
             return offset
-        xp = namespace(offset)
         noise = self.jitter * self.draws(offset).normal(tuple(offset.shape))
-        return xp.clip(offset + noise, 0.0, float(self.phase_steps))
+        return (offset + noise).clip(0.0, float(self.phase_steps))

@@ -139,7 +139,7 @@ class PopulationEncoder(FiringRateEncoder):
         # A neuron between uneven neighbours reaches to the farther one.
         left = xp.concat([gaps[..., :1], gaps], axis=-1)
         right = xp.concat([gaps, gaps[..., -1:]], axis=-1)
-        return centers, xp.clip(xp.maximum(left, right) * factor, _NARROWEST * (high - low), None)
+        return centers, (xp.maximum(left, right) * factor).clip(_NARROWEST * (high - low), None)
 
     def _encode(self, share: Array) -> tuple[Array, dict[str, Any]]:
         xp = namespace(share)
@@ -151,7 +151,7 @@ class PopulationEncoder(FiringRateEncoder):
         if self.tuning == "gaussian":
             activation = xp.exp(-0.5 * away * away)
         else:
-            activation = xp.clip(1 - xp.abs(away), 0.0, None)
+            activation = (1 - xp.abs(away)).clip(0.0, None)
         rates = xp.reshape(self.rates(activation), (batch, -1))
         drawn = self.training or not self.deterministic_eval
         spikes = self.poisson(rates, self.jitter_ms) if drawn else self.even(rates)

@@ -10,7 +10,7 @@ import array_api_compat
 from neurocompile.codecs.arrays import Array, constant, namespace
 from neurocompile.codecs.checks import Checks
 from neurocompile.codecs.encoders.encoder import ValueEncoder
-from neurocompile.codecs.spike_steps import raster
+from neurocompile.codecs.spike_steps import Part, raster
 from neurocompile.errors import DataError
 
 
@@ -58,6 +58,9 @@ class RankOrderEncoder(ValueEncoder):
         ranks = xp.empty_like(order)
         samples = xp.arange(batch, device=device)[:, None]
         ranks[samples, order] = xp.zeros_like(order) + places
-        times = xp.where(ranks < fire, ranks * self.interval, -1)
-        spikes = raster([xp.reshape(times, (1, -1))], batch, self.num_steps)
+        late = ranks >= fire
+        times = ranks * self.interval
+        in_window = xp.reshape(xp.where(late, self.num_steps, times), (1, -1))
+        spikes = raster([Part(in_window)], self.grid(share))
+        times = xp.where(late, -1, times)
         return spikes, {"rank_order": order, "ranks": ranks, "spike_times": times}

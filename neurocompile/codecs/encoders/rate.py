@@ -12,6 +12,7 @@ from neurocompile.codecs.encoders.encoder import ValueEncoder
 from neurocompile.codecs.normalization import normalize
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.codecs.spike_steps import (
+    Part,
     bernoulli,
     even_steps,
     even_thresholds,
@@ -52,7 +53,7 @@ class BernoulliRateEncoder(ValueEncoder):
 
     def _encode(self, share: Array) -> tuple[Array, dict[str, Any]]:
         xp = namespace(share)
-        p = xp.clip(self.rate_gain * share + self.rate_bias, 0.0, 1.0)
+        p = (self.rate_gain * share + self.rate_bias).clip(0.0, 1.0)
         if self.training or not self.deterministic_eval:
             spikes = bernoulli(p, self.num_steps, self.draws(p))
         elif self.eval_threshold == "even":
@@ -113,29 +114,29 @@ class FiringRateEncoder(ValueEncoder):
 
     def probability(self, rates: Array) -> Array:
         """Return the probability of a spike in a step without a pause, for rates in Hz."""
-        xp = namespace(rates)
-        p = xp.clip(rates * (self.dt_ms / 1000), 0.0, 1.0)
+        p = (rates * (self.dt_ms / 1000)).clip(0.0, 1.0)
         if self.rate_includes_refractory:
             # Rounding may bring the rate above what the pause allows by a part of 1e7.
-            p = xp.clip(p / xp.clip(1 - p * self.refractory_steps, 1e-6, None), 0.0, 1.0)
+            p = (p / (1 - p * self.refractory_steps).clip(1e-6, None)).clip(0.0, 1.0)
         return p
 
     def even(self, rates: Array) -> Array:
         """Return spikes ``(B, T, N)`` at even distances, for rates ``(B, N)`` in Hz."""
         xp = namespace(rates)
         flat = xp.reshape(self.probability(rates), (-1,))
-        return raster(even_steps(flat, self.num_steps, self.refractory_steps), rates.shape[0], self.num_steps)
+        parts = even_steps(flat, self.num_steps, self.refractory_steps)
+        return raster(parts, self.grid(rates))
 
     def poisson(self, rates: Array, jitter_ms: float = 0.0) -> Array:
         """Draw spikes ``(B, T, N)`` for rates ``(B, N)`` in Hz."""
         xp = namespace(rates)
         draws = self.draws(rates)
         flat = xp.reshape(self.probability(rates), (-1,))
-        times = poisson_steps(flat, self.num_steps, self.refractory_steps, draws)
+        grid = (self.num_steps, self.refractory_steps)
+        parts = poisson_steps(flat, *grid, draws, prefix=jitter_ms > 0)
         if jitter_ms:
-            deviation = jitter_ms / self.dt_ms
-            times = iter([jittered(times, self.num_steps, self.refractory_steps, deviation, draws)])
-        return raster(times, rates.shape[0], self.num_steps)
+            parts = iter([jittered(parts, *grid, jitter_ms / self.dt_ms, draws)])
+        return raster(parts, self.grid(rates))
 
 
 @dataclass(kw_only=True, eq=False)
@@ -198,11 +199,10 @@ class PoissonRateEncoder(FiringRateEncoder):
         rates = xp.reshape(self.rates(share), (batch, steps, neurons))
         draws = self.draws(x)
         by_step = xp.reshape(xp.permute_dims(self.probability(rates), (1, 0, 2)), (steps, -1))
-        times = thinned_steps(by_step, self.refractory_steps, draws)
+        parts = thinned_steps(by_step, self.refractory_steps, draws)
         if self.jitter_ms:
-            deviation = self.jitter_ms / self.dt_ms
-            times = iter([jittered(times, steps, self.refractory_steps, deviation, draws)])
-        return SpikeBatch(raster(times, batch, steps), aux={"rates": rates, "normalization": stats})
+            parts = iter([jittered(parts, steps, self.refractory_steps, self.jitter_ms / self.dt_ms, draws)])
+        return SpikeBatch(raster(parts, (batch, steps, neurons)), aux={"rates": rates, "normalization": stats})
 
 
 @dataclass(kw_only=True, eq=False)
@@ -276,6 +276,6 @@ class BurstEncoder(ValueEncoder):
         sizes = xp.astype(xp.ceil(share * self.max_spikes), xp.int64)
         intervals = xp.astype(xp.ceil(longest - (longest - shortest) * share), xp.int64)
         size, interval = xp.reshape(sizes, (-1,)), xp.reshape(intervals, (-1,))
-        times = [xp.where(k < size, k * interval, self.num_steps)[None, :] for k in range(self.max_spikes)]
-        spikes = raster(times, share.shape[0], self.num_steps)
+        steps = [xp.where(k < size, k * interval, self.num_steps) for k in range(self.max_spikes)]
+        spikes = raster([Part(xp.stack(steps))], self.grid(share))
         return spikes, {"burst_sizes": sizes, "burst_intervals": intervals}
