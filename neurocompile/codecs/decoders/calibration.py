@@ -26,7 +26,8 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     Returns
     -------
     float
-        From 1e-6 to 1e6; the bounds where logits decide everything right, or tell nothing.
+        From 1e-6 to 1e6: so low that no probability but 1 is left where logits decide everything right, and 1e6
+        where they tell nothing.
 
     Raises
     ------

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import array_api_compat
-
-from neurocompile.codecs.arrays import Array, namespace
+from neurocompile.codecs.arrays import Array, constant, namespace
 from neurocompile.codecs.checks import Checks, Options
 from neurocompile.codecs.decoders.output import DecoderOutput
 from neurocompile.codecs.decoders.readings import spike_counts, stream_of
@@ -33,6 +31,11 @@ class Decoder(Options):
 
     def _rules(self, checks: Checks) -> None:
         checks.positive(temperature=self.temperature)
+
+    @property
+    def regresses(self) -> bool:
+        """Whether the scores are values, which are not compared with each other."""
+        return False
 
     def scores(self, spikes: Array, batch: SpikeBatch, membrane: Array | None) -> tuple[Array, dict[str, Any]]:
         """Score each output, before the temperature.
@@ -77,24 +80,33 @@ class Decoder(Options):
             batch = SpikeBatch(batch)
         spikes = stream_of(batch)
         scores, more = self.scores(spikes, batch, membrane)
-        return self._output(scores / self.temperature, spikes, more)
-
-    def _output(self, logits: Array, spikes: Array, more: Mapping[str, Any]) -> DecoderOutput:
-        xp = namespace(logits)
-        certain = detached(logits)
-        confidence = xp.max(softmax(certain), axis=-1)
-        ordered = xp.sort(certain, axis=-1)
-        alone = logits.shape[-1] == 1
-        margin = xp.zeros_like(confidence) if alone else ordered[:, -1] - ordered[:, -2]
-        return DecoderOutput(
-            logits, xp.argmax(certain, axis=-1), confidence, {**described(spikes), "margin": margin, **more}
-        )
+        aux = {**_described(spikes), **more}
+        return _regression(scores, aux) if self.regresses else _classification(scores / self.temperature, aux)
 
 
-def described(spikes: Array) -> dict[str, Array]:
+def _classification(logits: Array, aux: Mapping[str, Any]) -> DecoderOutput:
+    xp = namespace(logits)
+    certain = constant(logits)
+    confidence = xp.max(softmax(certain), axis=-1)
+    ordered = xp.sort(certain, axis=-1)
+    alone = logits.shape[-1] == 1
+    margin = xp.zeros_like(confidence) if alone else ordered[:, -1] - ordered[:, -2]
+    return DecoderOutput(logits, xp.argmax(certain, axis=-1), confidence, {"margin": margin, **aux})
+
+
+def _regression(values: Array, aux: Mapping[str, Any]) -> DecoderOutput:
+    xp = namespace(values)
+    certain = constant(values)
+    confidence = xp.mean(aux["value_confidence"], axis=1)
+    prediction = certain[:, 0] if values.shape[1] == 1 else certain
+    aux = {"margin": xp.zeros_like(confidence), "values": values, **aux}
+    return DecoderOutput(values, prediction, confidence, aux)
+
+
+def _described(spikes: Array) -> dict[str, Array]:
     """Return the part of ``aux`` that comes of the spikes ``(B, T, N)`` alone."""
     xp = namespace(spikes)
-    fired = xp.astype(detached(spikes) != 0, xp.uint8)
+    fired = xp.astype(constant(spikes) != 0, xp.uint8)
     first = xp.where(xp.max(fired, axis=1) != 0, xp.argmax(fired, axis=1), -1)
     return {"count_histogram": spike_counts(spikes), "first_spike_times": first}
 
@@ -104,8 +116,3 @@ def softmax(logits: Array) -> Array:
     xp = namespace(logits)
     raised = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
     return raised / xp.sum(raised, axis=-1, keepdims=True)
-
-
-def detached(x: Array) -> Array:
-    """Return the array without its gradient."""
-    return x.detach() if array_api_compat.is_torch_array(x) else x

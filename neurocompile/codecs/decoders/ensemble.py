@@ -39,6 +39,11 @@ class EnsembleDecoder(Decoder):
         super()._rules(checks)
         checks.positive(eps=self.eps)
         checks.require(bool(self.members), "an ensemble without members")
+        for member in self.members:
+            checks.require(
+                not member.regresses,
+                f"a {type(member).__name__} that gives values instead of a decision is a member",
+            )
         weights = self._weights
         checks.require(
             len(weights) == len(self.members) and all(w >= 0 for w in weights) and 0 < sum(weights) < float("inf"),

@@ -41,10 +41,7 @@ class MembraneDecoder(Decoder):
         self, spikes: Array, batch: SpikeBatch, membrane: Array | None
     ) -> tuple[Array, dict[str, Any]]:
         xp = namespace(spikes)
-        if membrane is None:
-            trace = membranes(spikes, self.tau_mem)
-        else:
-            trace = _admitted(membrane, batch)
+        trace = membranes(spikes, self.tau_mem) if membrane is None else _admitted(membrane, batch)
         if self.mode == "final":
             return at_last_step(trace, batch.mask), {}
         valid = batch.mask[:, :, None]

@@ -35,7 +35,8 @@ class DecoderOutput:
         ``(B,)``, in [0, 1]. What it promises is written at each decoder. Without a gradient.
     aux
         ``count_histogram`` ``(B, N)``, the spikes of each neuron; ``first_spike_times`` ``(B, N)``, in steps, -1
-        for silent neurons; ``margin`` ``(B,)``, the highest score minus the second; and what each decoder adds.
+        for silent neurons; ``margin`` ``(B,)``, the highest score minus the second, 0 where there is one score or
+        they are not compared; and what each decoder adds.
     """
 
     logits_proxy: Array

@@ -1,8 +1,8 @@
 """What can be read from spikes on a grid: counts, times, intervals, ranks, phases and membranes.
 
-``spikes`` are ``(B, T, N)`` as `stream_of` gives them, with nothing in the padding, and times are in steps. Soft spikes
-between 0 and 1 are taken for the probabilities of spikes, independent of each other, so that every reading is
-differentiable in them. No reading uses a matrix product, which autocast would run in half precision.
+``spikes`` are ``(B, T, N)`` as `stream_of` gives them, with nothing in the padding, and times are in steps. Soft
+spikes between 0 and 1 are taken for the probabilities of spikes, independent of each other, so that every reading
+is differentiable in them. No reading uses a matrix product, which autocast would run in half precision.
 """
 
 from __future__ import annotations

@@ -9,7 +9,13 @@ from typing import Any
 from neurocompile.codecs.arrays import Array, namespace
 from neurocompile.codecs.checks import Checks
 from neurocompile.codecs.decoders.decoder import Decoder
-from neurocompile.codecs.decoders.readings import first_spike_ranks, first_spike_steps, mean_phases, steps_of
+from neurocompile.codecs.decoders.readings import (
+    first_spike_ranks,
+    first_spike_steps,
+    mean_phases,
+    spike_counts,
+    steps_of,
+)
 from neurocompile.codecs.spike_batch import SpikeBatch
 
 
@@ -52,38 +58,63 @@ class RankOrderDecoder(Decoder):
     def scores(  # noqa: D102
         self, spikes: Array, batch: SpikeBatch, membrane: Array | None
     ) -> tuple[Array, dict[str, Any]]:
-        del membrane
+        del batch, membrane
         xp = namespace(spikes)
         ranks = first_spike_ranks(spikes)
         scores = ranks * math.log(self.modulation)
-        silent = first_spike_steps(spikes, batch.mask) >= steps_of(batch.mask, spikes)
+        silent = spike_counts(spikes) == 0
         return scores, {"values": xp.where(silent, xp.zeros_like(scores), xp.exp(scores))}
 
 
 @dataclass(frozen=True)
 class PhaseDecoder(Decoder):
-    """Scores an output by the phase of its spikes, as a share of the cycle; a silent one has 0.
+    """Scores an output by the phase of its spikes, as a share of what the encoder uses; a silent one has 0.
 
-    ``aux["values"]`` has the phases too, and ``aux["resultant_length"]`` how well an output's spikes agree.
+    ``aux["values"]`` has the scores too, and ``aux["resultant_length"]`` how well an output's spikes agree.
 
     Parameters
     ----------
     temperature
         As ``Decoder`` has it.
     period
-        Of the oscillation, in steps; None is all the steps.
+        Of the oscillation, in steps; None is the ``period_steps`` in the batch's ``aux``, and all the steps if it
+        has none.
+    span
+        The steps from the phase of 0 to that of 1; None is the ``phase_steps`` in the batch's ``aux``, and a step
+        less than the period if it has none.
     """
 
     period: float | None = None
+    span: float | None = None
 
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
-        checks.positive(period=self.period)
+        checks.positive(period=self.period, span=self.span)
+        if self.period is not None and self.span is not None:
+            checks.require(self.span <= self.period, f"span={self.span} is longer than a period of {self.period}")
 
     def scores(  # noqa: D102
         self, spikes: Array, batch: SpikeBatch, membrane: Array | None
     ) -> tuple[Array, dict[str, Any]]:
         del membrane
-        period = float(batch.time_steps) if self.period is None else self.period
-        phases, lengths = mean_phases(spikes, period)
-        return phases, {"values": phases, "resultant_length": lengths}
+        period = self.period or batch.aux.get("period_steps", float(batch.time_steps))
+        span = self.span or batch.aux.get("phase_steps", max(period - 1, 1.0))
+        values, lengths = phase_values(spikes, period, span)
+        return values, {"values": values, "resultant_length": lengths}
+
+
+def phase_values(spikes: Array, period: float, span: float) -> tuple[Array, Array]:
+    """Return the values that phases stand for, and how well a neuron's spikes agree, both ``(B, N)``.
+
+    Parameters
+    ----------
+    spikes
+        ``(B, T, N)``, floats.
+    period, span
+        As ``PhaseDecoder`` has them.
+    """
+    xp = namespace(spikes)
+    phases, lengths = mean_phases(spikes, period)
+    # Rounding to the grid may bring a phase of 0 to the end of the cycle before.
+    early = phases * period > (period + span) / 2
+    return xp.where(early, xp.zeros_like(phases), xp.clip(phases * (period / span), 0.0, 1.0)), lengths
