@@ -91,11 +91,12 @@ def test_the_most_likely_value_is_that_of_a_search(tuning: str, lowest: float) -
         counts = generator.binomial(40, p).astype(float)
         found, _ = likely_values(curves, counts[None, None], np.full((1, 1, NEURONS), 40.0), (0, 1), 0.05)
 
-        def unlikely(value: float, counts: np.ndarray = counts) -> float:
-            return -float(np.sum(binom.logpmf(counts, 40, curves.probability(np.array([value])))))
+        def unlikely(value: np.ndarray | float, counts: np.ndarray = counts) -> np.ndarray:
+            p = curves.probability(np.asarray(value)[..., None])
+            return -np.sum(binom.logpmf(counts, 40, p), axis=-1)
 
         grid = np.linspace(0, 1, 2_001)
-        best = grid[np.argmin([unlikely(value) for value in grid])]
+        best = grid[np.argmin(unlikely(grid))]
         best = minimize_scalar(unlikely, bounds=(max(0, best - 1e-3), min(1, best + 1e-3)), method="bounded").x
         assert unlikely(found[0, 0]) <= unlikely(best) + 1e-3
         assert found[0, 0] == pytest.approx(best, abs=2e-3)

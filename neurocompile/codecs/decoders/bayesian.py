@@ -20,7 +20,7 @@ from neurocompile.codecs.spike_batch import SpikeBatch
 GRID = 129
 """Values at which a likelihood is computed first: the prior's range in 128 parts."""
 
-_FINE, _ROUNDS = 4, 3
+_FINE, _ROUNDS = 4, 5
 # Probabilities of 0 and 1 are for what can't be told apart from them in a window.
 _LEAST = 1e-12
 
@@ -104,7 +104,8 @@ def most_likely(
     Returns
     -------
     tuple
-        The values ``(B, G)``, the lowest of equally likely ones, and the log-likelihoods ``(B, G, GRID)`` of `grid_of` the range.
+        The values ``(B, G)``, the lowest of equally likely ones, and the log-likelihoods ``(B, G, GRID)`` of
+        `grid_of` the range.
     """
     xp = namespace(like)
     coarse = log_likelihood(grid_of(low, high, like))
