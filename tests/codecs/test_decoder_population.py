@@ -85,15 +85,20 @@ def test_confidence_stays_right_with_pauses() -> None:
 def test_the_most_likely_value_is_that_of_a_search(tuning: str, lowest: float) -> None:
     widths = WIDTHS * (3 if tuning == "triangular" else 1)
     curves = TuningCurves(CENTERS, widths, tuning, 0.3, lowest)  # type: ignore[arg-type]
+
+    def probability(x: np.ndarray | float) -> np.ndarray:
+        away = np.abs(np.asarray(x)[..., None] - CENTERS) / widths
+        curve = np.exp(-0.5 * away**2) if tuning == "gaussian" else np.maximum(0, 1 - away)
+        return lowest + (0.3 - lowest) * curve
+
     generator = np.random.default_rng(6)
     for x in generator.uniform(0, 1, 10):
-        p = curves.probability(np.array([x]))
+        p = probability(x)
         counts = generator.binomial(40, p).astype(float)
         found, _ = likely_values(curves, counts[None, None], np.full((1, 1, NEURONS), 40.0), (0, 1), 0.05)
 
         def unlikely(value: np.ndarray | float, counts: np.ndarray = counts) -> np.ndarray:
-            p = curves.probability(np.asarray(value)[..., None])
-            return -np.sum(binom.logpmf(counts, 40, p), axis=-1)
+            return -np.sum(binom.logpmf(counts, 40, probability(value)), axis=-1)
 
         grid = np.linspace(0, 1, 2_001)
         best = grid[np.argmin(unlikely(grid))]

@@ -27,7 +27,8 @@ def all_readings(spikes: object, mask: object) -> dict[str, object]:
         "counts": readings.spike_counts(spikes),
         "first": readings.first_spike_steps(spikes, mask),
         "last": readings.last_spike_steps(spikes, mask),
-        "ranks": readings.first_spike_ranks(spikes),
+        "ranks": readings.first_spike_ranks(spikes)[0],
+        "sharing": readings.first_spike_ranks(spikes)[1],
         "sliding": readings.at_last_step(readings.sliding_rates(spikes, 3), mask),
         "intervals": readings.interval_rates(spikes, mask),
         "ready": readings.ready_steps(spikes, mask, 2),
@@ -47,6 +48,7 @@ def test_readings_of_a_few_spikes() -> None:
         "last": [5, -1, 1, 2],
         # The first and the last share a rank.
         "ranks": [1, 4, 0, 1],
+        "sharing": [2, 1, 1, 2],
         "sliding": [2 / 3, 0, 0, 0],
         "intervals": [2 / 3, 0, 1 / 7, 1 / 7],
         # The pause after the spike in step 5 has one step of the window left.

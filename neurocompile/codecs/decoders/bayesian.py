@@ -37,6 +37,9 @@ class TuningCurves:
         The form of the curves, as ``PopulationEncoder`` has them.
     highest, lowest
         The probabilities at the center and far from it.
+    pause
+        Steps without a spike after each, that ``highest`` and ``lowest`` are the means with; 0 if they are of a
+        step in which a neuron can fire.
     """
 
     centers: Array
@@ -44,35 +47,42 @@ class TuningCurves:
     tuning: Tuning
     highest: float
     lowest: float
+    pause: int = 0
 
-    def probability(self, x: Array) -> Array:
-        """Return the probability of each neuron ``(..., P)`` for values ``(..., 1)``."""
+    def log_likelihood(self, x: Array, counts: Array, ready: Array) -> Array:
+        """Return the log-likelihood of values ``(B, G, S)``, for counts and ready steps ``(B, G, P)``, float64."""
         xp = namespace(x)
-        away = (x - self.centers) / self.widths
+        away = (x[..., None] - self.centers) / self.widths
         if self.tuning == "gaussian":
             activation = xp.exp(-0.5 * away * away)
         else:
             activation = xp.clip(1 - xp.abs(away), 0.0, None)
-        return xp.clip(self.lowest + (self.highest - self.lowest) * activation, _LEAST, 1 - _LEAST)
-
-    def log_likelihood(self, x: Array, counts: Array, ready: Array) -> Array:
-        """Return the log-likelihood of values ``(B, G, S)``, for counts and ready steps ``(B, G, P)``, float64.
-
-        That of a Poisson process on a grid of steps: each in which a neuron is ready has a spike with the
-        probability p, by itself. The shorter the steps, the closer it is to ``sum(n * log(r) - r * T)``.
-        """
-        xp = namespace(x)
-        p = self.probability(x[..., None])
-        fired, quiet = counts[:, :, None, :], (ready - counts)[:, :, None, :]
-        return (fired @ _transposed(self._log(x, p)) + quiet @ _transposed(xp.log1p(-p)))[:, :, 0]
-
-    def _log(self, x: Array, p: Array) -> Array:
-        xp = namespace(p)
+        mean = self.lowest + (self.highest - self.lowest) * activation
+        p = xp.clip(mean / xp.clip(1 - self.pause * mean, _LEAST, None), _LEAST, 1 - _LEAST)
+        log_p = xp.log(p)
         if self.tuning == "gaussian" and self.lowest == 0:
-            # The exponent itself, which does not end where the exponential is 0.
-            away = (x[..., None] - self.centers) / self.widths
-            return math.log(self.highest) - 0.5 * away * away
-        return xp.log(p)
+            # Where a Gaussian is too small to be told from 0, its exponent is not.
+            exponent = math.log(self.highest) - 0.5 * away * away
+            log_p = xp.where(p > 2 * _LEAST, log_p, xp.minimum(exponent, log_p))
+        return process_log_likelihood(log_p, p, counts, ready)
+
+
+def process_log_likelihood(log_p: Array, p: Array, counts: Array, ready: Array) -> Array:
+    """Return the log-likelihood of a Poisson process on a grid of steps, ``(B, G, S)``.
+
+    Each step in which a neuron is ready has a spike with the probability p, independent of the others. The shorter
+    the steps, the closer it is to that of Poisson counts, ``sum(n * log(r) - r * T)``.
+
+    Parameters
+    ----------
+    log_p, p
+        The neurons' probabilities for S values, which broadcast against ``(B, G, S, P)``.
+    counts, ready
+        Spikes, and steps in which a neuron could fire, ``(B, G, P)``.
+    """
+    xp = namespace(p)
+    fired, quiet = counts[:, :, None, :], (ready - counts)[:, :, None, :]
+    return (fired @ xp.matrix_transpose(log_p) + quiet @ xp.matrix_transpose(xp.log1p(-p)))[:, :, 0]
 
 
 def _first_highest(log_likelihood: Array) -> Array:
@@ -81,10 +91,6 @@ def _first_highest(log_likelihood: Array) -> Array:
     highest = xp.max(log_likelihood, axis=2, keepdims=True)
     equal = log_likelihood >= highest - 1e-10 * (1 + xp.abs(highest))
     return xp.argmax(xp.astype(equal, xp.uint8), axis=2)
-
-
-def _transposed(x: Array) -> Array:
-    return namespace(x).matrix_transpose(x)
 
 
 def most_likely(

@@ -61,18 +61,23 @@ def last_spike_steps(spikes: Array, mask: Array) -> Array:
     return steps_of(mask, spikes) - 1 - after
 
 
-def first_spike_ranks(spikes: Array) -> Array:
-    """Count the neurons whose first spike is in an earlier step, ``(B, N)``; those in the same step share a rank.
+def first_spike_ranks(spikes: Array) -> tuple[Array, Array]:
+    """Count the neurons whose first spike is in an earlier step, and those that have theirs in the same.
 
-    A silent neuron is behind all: it has the number of neurons.
+    Returns
+    -------
+    tuple
+        The ranks ``(B, N)``, from 0 on, and how many neurons share each. A silent neuron is behind all, at the
+        number of neurons, and shares its rank with nobody.
     """
     xp = namespace(spikes)
     silent = xp.cumulative_prod(1 - spikes, axis=1)
     before = xp.concat([xp.ones_like(silent[:, :1]), silent[:, :-1]], axis=1)
     first = before - silent
-    arrived = xp.cumulative_sum(xp.sum(first, axis=2), axis=1)
-    earlier = xp.concat([xp.zeros_like(arrived[:, :1]), arrived[:, :-1]], axis=1)
-    return xp.sum(first * earlier[:, :, None], axis=1) + silent[:, -1] * spikes.shape[2]
+    arriving = xp.sum(first, axis=2)
+    arrived = xp.cumulative_sum(arriving, axis=1)
+    ranks = xp.sum(first * (arrived - arriving)[:, :, None], axis=1) + silent[:, -1] * spikes.shape[2]
+    return ranks, xp.sum(first * arriving[:, :, None], axis=1) + silent[:, -1]
 
 
 def sliding_rates(spikes: Array, window: int) -> Array:

@@ -60,7 +60,7 @@ class RankOrderDecoder(Decoder):
     ) -> tuple[Array, dict[str, Any]]:
         del batch, membrane
         xp = namespace(spikes)
-        ranks = first_spike_ranks(spikes)
+        ranks, _ = first_spike_ranks(spikes)
         scores = ranks * math.log(self.modulation)
         silent = spike_counts(spikes) == 0
         return scores, {"values": xp.where(silent, xp.zeros_like(scores), xp.exp(scores))}
