@@ -13,6 +13,8 @@ from neurocompile.errors import DataError, Issue
 _ROUNDING = 1e-9
 #: What options that values are multiplied by or compared with may be at most: single precision holds its products.
 LARGEST = 1e30
+#: What a window may have at most, so that 64 bits hold every place on a grid.
+MOST_STEPS = 2**31
 
 
 def whole_steps(time_ms: float, dt_ms: float) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from neurocompile.codecs.checks import Checks, Options, whole_steps
+from neurocompile.codecs.checks import MOST_STEPS, Checks, Options, whole_steps
 from neurocompile.errors import DataError, Issue
 
 CodingScheme = Literal[
@@ -143,9 +144,14 @@ class EncoderConfig(Config):
             self.refractory_period_ms,
             self.rate_includes_refractory,
         )
-        if self.time_window_ms > 0 and self.dt_ms > 0:
+        if 0 < self.time_window_ms < math.inf and self.dt_ms > 0:
             checks.require(
-                self.num_steps >= 1,
+                self.time_window_ms / self.dt_ms <= MOST_STEPS,
+                f"time_window_ms={self.time_window_ms} has more than {MOST_STEPS} steps of {self.dt_ms} ms",
+                "a shorter window or longer steps",
+            )
+            checks.require(
+                self.time_window_ms / self.dt_ms > MOST_STEPS or self.num_steps >= 1,
                 f"time_window_ms={self.time_window_ms} is shorter than a step of {self.dt_ms} ms",
                 "a longer window or shorter steps",
             )
