@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from neurocompile.codecs.config import DecodingConfig
+from neurocompile.codecs.config import DecodingConfig, LatencyMapping
 from neurocompile.codecs.decoders.bayesian import BayesianDecoder
 from neurocompile.codecs.decoders.decoder import Decoder
 from neurocompile.codecs.decoders.delta import DeltaDecoder
@@ -21,6 +21,7 @@ from neurocompile.codecs.decoders.output import DecoderOutput
 from neurocompile.codecs.decoders.population import PopulationDecoder
 from neurocompile.codecs.decoders.rates import InterSpikeIntervalDecoder, RateDecoder, SlidingRateDecoder
 from neurocompile.codecs.decoders.times import FirstSpikeDecoder, PhaseDecoder, RankOrderDecoder
+from neurocompile.codecs.encoders import TimeToFirstSpikeEncoder
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.errors import DataError
 
@@ -162,6 +163,16 @@ def test_the_earliest_spike_wins_and_silence_never_does() -> None:
     assert out.logits_proxy.tolist() == [[-1, -0.5, -0.25]]
     assert out.prediction.tolist() == [2]
     assert out.aux["first_spike_times"].tolist() == [[-1, 2, 1]]
+
+
+@pytest.mark.parametrize("mapping", ["linear", "exponential", "log"])
+def test_times_are_read_by_the_map_that_they_were_encoded_with(mapping: LatencyMapping) -> None:
+    x = np.linspace(0, 1, 50)[None]
+    encoder = TimeToFirstSpikeEncoder(num_steps=400, normalization="none", mapping=mapping, allow_no_spike=True)
+    values = FirstSpikeDecoder()(encoder(x)).aux["values"]
+    # Half a step of the exponential map is the largest where values are.
+    np.testing.assert_allclose(values, x, atol=0.5 * 5 / 399 + 1e-6)
+    assert values[0, 0] == 0
 
 
 def test_ranks_are_powers_of_the_modulation() -> None:

@@ -23,14 +23,21 @@ from neurocompile.codecs.spike_batch import SpikeBatch
 class FirstSpikeDecoder(Decoder):
     """Scores an output by ``-t / T``, t being the step of its first spike: the earliest wins.
 
-    A silent output has ``t = T``, behind all that spike.
+    A silent output has ``t = T``, behind all that spike. Where the batch's ``aux`` has the ``latency_map`` of an
+    encoder, ``aux["values"]`` has the shares that the times stand for, 0 for silence.
     """
 
     def scores(  # noqa: D102
         self, spikes: Array, batch: SpikeBatch, membrane: Array | None
     ) -> tuple[Array, dict[str, Any]]:
         del membrane
-        return -first_spike_steps(spikes, batch.mask) / steps_of(batch.mask, spikes), {}
+        xp = namespace(spikes)
+        first = first_spike_steps(spikes, batch.mask)
+        scores = -first / steps_of(batch.mask, spikes)
+        if "latency_map" not in batch.aux:
+            return scores, {}
+        values = xp.clip(batch.aux["latency_map"].share(first), 0.0, 1.0)
+        return scores, {"values": xp.where(spike_counts(spikes) > 0, values, xp.zeros_like(values))}
 
 
 @dataclass(frozen=True)

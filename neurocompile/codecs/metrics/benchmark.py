@@ -52,12 +52,12 @@ def benchmark_encoding(
     """Encode data, decode it, and measure both.
 
     The information is that of decoded values, which by the data processing inequality is at most that of the
-    spikes (Quian Quiroga, R. and Panzeri, S. (2009). Extracting information from neuronal populations). Encoded and
-    decoded values, of all samples and channels together, are put into 2 to 16 equally filled bins, as many as leave
-    four values for each pair of bins, and their mutual information is estimated with Panzeri and Treves's
+    spikes (Quian Quiroga, R. and Panzeri, S. (2009). Extracting information from neuronal populations). Encoded
+    and decoded values, of all samples and channels together, are put into 2 to 16 equally filled bins, as many as
+    leave four values for each pair of bins, and their mutual information is estimated with Panzeri and Treves's
     correction. This times the channels is the information of a sample; where channels depend on each other it is
-    more than that. With N values it is at most ``log2(min(16, sqrt(N / 4)))`` bits for each, so that few values show
-    little.
+    more than that. With N values it is at most ``log2(min(16, sqrt(N / 4)))`` bits for each, so that few values
+    show little.
 
     Parameters
     ----------
