@@ -6,6 +6,7 @@ step that is at least T is no spike.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from itertools import chain, count
@@ -148,7 +149,8 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part
     device = array_api_compat.device(p)
     period = refractory + 1 / xp.where(p > 0, p, 1.0)
     period = xp.where(p > 0, period, 4.0 * steps)
-    rows = max(1, _PART // p.shape[0])
+    most = math.ceil(steps / float(xp.min(period)))
+    rows = max(1, min(_PART // p.shape[0], most))
     earliest = xp.zeros(p.shape, dtype=xp.int64, device=device)
     for first in count(0, rows):
         halves = xp.arange(first, first + rows, dtype=xp.float64, device=device) + 0.5

@@ -130,6 +130,37 @@ def test_streams_may_be_normalized(world):
 
 
 @worlds
+@pytest.mark.parametrize("adaptation", [0.0, 0.5])
+@pytest.mark.parametrize("normalization", ["none", "minmax"])
+def test_ragged_streams_carry_their_mask(world, adaptation, normalization):
+    rng = np.random.default_rng(0)
+    streams = [rng.normal(0, 0.3, (steps, 2)).cumsum(0) for steps in (5, 12, 1)]
+    encoder = DeltaEncoder(theta_up=0.125, adaptation=adaptation, normalization=normalization)
+    batch = encoder.encode_ragged([world(stream) for stream in streams])
+    assert np.asarray(batch.lengths).tolist() == [5, 12, 1]
+    assert np.asarray(batch.mask).sum() == 18
+    for i, (stream, spikes) in enumerate(zip(streams, batch.unstack(), strict=True)):
+        alone = encoder(world(stream[None]))
+        encoder.reset()
+        assert np.array_equal(np.asarray(spikes), np.asarray(alone.spikes)[0])
+        assert np.array_equal(np.asarray(batch.aux["reference"])[i], np.asarray(alone.aux["reference"])[0])
+        low = alone.aux["normalization"].low
+        assert np.array_equal(np.asarray(batch.aux["normalization"].low)[i], np.asarray(low)[0])
+        if adaptation:
+            up = np.asarray(batch.aux["threshold_up"])[i]
+            assert np.array_equal(up[: len(stream)], np.asarray(alone.aux["threshold_up"])[0])
+        else:
+            assert batch.aux["threshold_up"] == 0.125
+
+
+def test_ragged_streams_have_the_same_features():
+    with pytest.raises(DataError, match="stream 1 has features"):
+        DeltaEncoder().encode_ragged([np.zeros((2, 3)), np.zeros((2, 4))])
+    with pytest.raises(DataError, match="no streams"):
+        DeltaEncoder().encode_ragged([])
+
+
+@worlds
 def test_the_widest_changes_are_seen(world):
     x = world(np.array([-1.7e308, 1.7e308, -1.7e308]).reshape(1, 3, 1))
     for mode in ("reference", "difference"):

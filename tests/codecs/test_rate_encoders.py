@@ -116,7 +116,7 @@ def test_poisson_has_the_statistics_of_the_documents_loop(world, f_min, f_max, t
         refractory_period_ms=t_refract,
         seed=0,
     )
-    neurons = 300
+    neurons = 150
     rng = np.random.default_rng(1)
     for x in (0.2, 1.0):
         batch = encoder(world(np.full(neurons, x)))

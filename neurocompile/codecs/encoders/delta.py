@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from neurocompile.codecs.arrays import Array, admit, constant, namespace
 from neurocompile.codecs.checks import Checks
@@ -117,6 +119,33 @@ class DeltaEncoder(Encoder):
         aux = {"reference": began, "normalization": stats, **thresholds}
         return SpikeBatch(xp.concat([on, off], axis=2), aux=aux)
 
+    def encode_ragged(self, streams: Sequence[Array]) -> SpikeBatch:
+        """Encode whole streams of different lengths, each by itself; nothing goes on from before, nor after.
+
+        Parameters
+        ----------
+        streams
+            ``(T_i, N)`` or ``(T_i, C, H, W)``.
+
+        Returns
+        -------
+        SpikeBatch
+            As of one stream, padded to the longest, with the mask. In ``aux`` thresholds are padded with zeros.
+
+        Raises
+        ------
+        DataError
+            If there are none, or one is wrong as ``__call__`` says, or their features or worlds differ.
+        """
+        batches = []
+        for stream in streams:
+            self.reset()
+            batches.append(self(admit(stream)[None]))
+        self.reset()
+        spikes = SpikeBatch.stack([batch.spikes[0] for batch in batches])
+        aux = {name: _stacked([batch.aux[name] for batch in batches]) for name in batches[0].aux}
+        return SpikeBatch(spikes.spikes, spikes.mask, aux)
+
     def _normalized(self, x: Array) -> tuple[Array, NormalizationStats]:
         xp = namespace(x)
         flat = xp.reshape(x, (x.shape[0], -1))
@@ -174,3 +203,13 @@ class DeltaEncoder(Encoder):
     def _adapted(self, grown: Array, fired: Array) -> Array:
         xp = namespace(grown)
         return xp.where(fired, grown + self.adaptation, grown) * self.adaptation_decay
+
+
+def _stacked(values: Sequence[Any]) -> Any:
+    """Make one value of ``aux`` of those of single samples."""
+    first = values[0]
+    if isinstance(first, NormalizationStats):
+        xp = namespace(first.low)
+        low, high = (xp.concat([getattr(stats, name) for stats in values]) for name in ("low", "high"))
+        return NormalizationStats(first.kind, low, high)
+    return first if isinstance(first, float) else SpikeBatch.stack([value[0] for value in values]).spikes
