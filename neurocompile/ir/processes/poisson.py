@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from neurocompile.codecs.arrays import NumpyDraws
+from neurocompile.codecs.spike_steps import Part, poisson_steps, raster
 from neurocompile.ir.op import Array
 
 
 def poisson_spikes(rate: Array, steps: int, refractory: int, generator: np.random.Generator) -> Array:
     """Draw spikes that are independent of each other but for a pause after each.
 
-    Drawing the intervals takes as long as there are spikes, not as there are steps. The interval of a process that
-    fires with the probability ``p`` at every step is geometric, and that is an exponential one rounded down with
-    the scale ``-1 / log(1 - p)`` (Devroye 1986, chapter X.2).
+    Fewer steps have the same spikes.
 
     Parameters
     ----------
@@ -33,15 +33,9 @@ def poisson_spikes(rate: Array, steps: int, refractory: int, generator: np.rando
     # A step that is not in a pause has to fire more often, for the rate to be right with the pauses.
     ready = rate / (1 - rate * refractory)
     active = np.flatnonzero(ready > 0)
-    with np.errstate(divide="ignore"):
-        scale = -1 / np.log1p(-np.minimum(ready[active], 1))
-    spikes = np.zeros(steps * len(rate), np.bool_)
-    time = np.floor(generator.standard_exponential(len(active)) * scale)
-    inside = time < steps
-    while inside.any():
-        place = time * len(rate) + active
-        spikes[place[inside].astype(np.intp)] = True
-        # All draw again, those beyond the end too, so that fewer steps have the same spikes.
-        time += np.floor(generator.standard_exponential(len(active)) * scale) + (1 + refractory)
-        inside = time < steps
-    return spikes.reshape(steps, len(rate))
+    if not len(active):
+        return np.zeros((steps, len(rate)), np.bool_)
+    draws = NumpyDraws(generator)
+    parts = poisson_steps(np.minimum(ready[active], 1), steps, refractory, draws, prefix=True)
+    spikes: Array = raster((Part(part.steps, active) for part in parts), (1, steps, len(rate)))[0]
+    return spikes

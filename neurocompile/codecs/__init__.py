@@ -1,0 +1,1 @@
+"""Codecs: from values to spikes and back, in NumPy and in PyTorch."""

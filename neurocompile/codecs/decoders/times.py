@@ -1,0 +1,127 @@
+"""Decoders that read when outputs spike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from neurocompile.codecs.arrays import Array, namespace
+from neurocompile.codecs.checks import Checks
+from neurocompile.codecs.decoders.decoder import Decoder
+from neurocompile.codecs.decoders.readings import (
+    first_spike_ranks,
+    first_spike_steps,
+    mean_phases,
+    spike_counts,
+    steps_of,
+)
+from neurocompile.codecs.spike_batch import SpikeBatch
+
+
+@dataclass(frozen=True)
+class FirstSpikeDecoder(Decoder):
+    """Scores an output by ``-t / T``, t being the step of its first spike: the earliest wins.
+
+    A silent output has ``t = T``, behind all that spike. Where the batch's ``aux`` has the ``latency_map`` of an
+    encoder, ``aux["values"]`` has the shares that the times stand for, 0 for silence.
+    """
+
+    def scores(  # noqa: D102
+        self, spikes: Array, batch: SpikeBatch, membrane: Array | None
+    ) -> tuple[Array, dict[str, Any]]:
+        del membrane
+        xp = namespace(spikes)
+        first = first_spike_steps(spikes, batch.mask)
+        scores = -first / steps_of(batch.mask, spikes)
+        if "latency_map" not in batch.aux:
+            return scores, {}
+        values = xp.clip(batch.aux["latency_map"].share(first), 0.0, 1.0)
+        return scores, {"values": xp.where(spike_counts(spikes) > 0, values, xp.zeros_like(values))}
+
+
+@dataclass(frozen=True)
+class RankOrderDecoder(Decoder):
+    """Scores an output by ``rank * ln(modulation)``, the logarithm of what rank order coding makes of its rank.
+
+    ``aux["values"]`` has ``modulation ** rank`` itself (Thorpe, S. and Gautrais, J. (1998). Rank order coding), 0
+    for silent outputs. The logarithm tells late ranks apart where single precision has only zeros, and the softmax
+    of it is an output's share of all the values.
+
+    Parameters
+    ----------
+    temperature
+        As ``Decoder`` has it.
+    modulation
+        What each rank is worth of the one before it.
+    """
+
+    modulation: float = 0.9
+
+    def _rules(self, checks: Checks) -> None:
+        super()._rules(checks)
+        checks.require(0 < self.modulation < 1, f"modulation={self.modulation} is not between 0 and 1")
+
+    def scores(  # noqa: D102
+        self, spikes: Array, batch: SpikeBatch, membrane: Array | None
+    ) -> tuple[Array, dict[str, Any]]:
+        del batch, membrane
+        xp = namespace(spikes)
+        ranks, _ = first_spike_ranks(spikes)
+        scores = ranks * math.log(self.modulation)
+        silent = spike_counts(spikes) == 0
+        return scores, {"values": xp.where(silent, xp.zeros_like(scores), xp.exp(scores))}
+
+
+@dataclass(frozen=True)
+class PhaseDecoder(Decoder):
+    """Scores an output by the phase of its spikes, as a share of what the encoder uses; a silent one has 0.
+
+    ``aux["values"]`` has the scores too, and ``aux["resultant_length"]`` how well an output's spikes agree.
+
+    Parameters
+    ----------
+    temperature
+        As ``Decoder`` has it.
+    period
+        Of the oscillation, in steps; None is the ``period_steps`` in the batch's ``aux``, and all the steps if it
+        has none.
+    span
+        The steps from the phase of 0 to that of 1; None is the ``phase_steps`` in the batch's ``aux``, and a step
+        less than the period if it has none.
+    """
+
+    period: float | None = None
+    span: float | None = None
+
+    def _rules(self, checks: Checks) -> None:
+        super()._rules(checks)
+        checks.positive(period=self.period, span=self.span)
+        if self.period is not None and self.span is not None:
+            checks.require(self.span <= self.period, f"span={self.span} is longer than a period of {self.period}")
+
+    def scores(  # noqa: D102
+        self, spikes: Array, batch: SpikeBatch, membrane: Array | None
+    ) -> tuple[Array, dict[str, Any]]:
+        del membrane
+        period = self.period or batch.aux.get("period_steps", float(batch.time_steps))
+        span = self.span or batch.aux.get("phase_steps", max(period - 1, 1.0))
+        values, lengths = phase_values(spikes, period, span)
+        return values, {"values": values, "resultant_length": lengths}
+
+
+def phase_values(spikes: Array, period: float, span: float) -> tuple[Array, Array]:
+    """Return the values that phases stand for, and how well a neuron's spikes agree, both ``(B, N)``.
+
+    Parameters
+    ----------
+    spikes
+        ``(B, T, N)``, floats.
+    period, span
+        As ``PhaseDecoder`` has them.
+    """
+    xp = namespace(spikes)
+    phases, lengths = mean_phases(spikes, period)
+    # Rounding to the grid may bring a phase of 0 to the end of the cycle before.
+    early = phases * period > (period + span) / 2
+    return xp.where(early, xp.zeros_like(phases), xp.clip(phases * (period / span), 0.0, 1.0)), lengths

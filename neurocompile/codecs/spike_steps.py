@@ -1,0 +1,300 @@
+"""In which steps neurons fire: what is computed spike by spike, and takes as long as there are spikes.
+
+Functions here give steps in parts ``(K, M)``, ``int64``: the next K spikes of each of M neurons, ascending. A
+step that is at least T is no spike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import chain, count
+from typing import NamedTuple
+
+import array_api_compat
+import numpy as np
+import numpy.typing as npt
+
+from neurocompile.codecs.arrays import Array, Draws, constant, namespace
+
+# Numbers in a part, which then stay in a core's nearest cache.
+_PART = 2**13
+# A spike in so many steps is none: 64 bits hold the sums of intervals down to this.
+_RAREST = 1e-12
+# Of a part: with more, neurons that are through draw on for long.
+_MOST_ROWS = 16
+
+
+class Part(NamedTuple):
+    """Spikes of some neurons.
+
+    Parameters
+    ----------
+    steps
+        ``(K, M)``.
+    neurons
+        Which neurons these are, ``(M,)``; None is all of them.
+    """
+
+    steps: Array
+    neurons: Array | None = None
+
+
+def poisson_steps(
+    probability: Array, steps: int, refractory: int, draws: Draws, prefix: bool = False
+) -> Iterator[Part]:
+    """Draw spikes that are independent of each other but for a pause after each.
+
+    The interval of a neuron that fires with the probability ``p`` at every step is geometric, and that is an
+    exponential one rounded down with the scale ``-1 / log(1 - p)`` (Devroye 1986, chapter X.2).
+
+    Parameters
+    ----------
+    probability
+        Of a spike in a step that is not in a pause, ``(M,)``, from 0 to 1.
+    steps
+        T.
+    refractory
+        So many steps after each spike there is none.
+    draws
+        Of the randomness.
+    prefix
+        Whether fewer steps have the same spikes, in NumPy. All neurons then draw as often as the one with the
+        most spikes, and every part is of all of them.
+
+    Yields
+    ------
+    Part
+        At least one.
+    """
+    xp = namespace(probability)
+    p = xp.astype(constant(probability), xp.float64)
+    certain, never = p >= 1, p < _RAREST
+    # A certain spike comes at once, and an impossible one after the end.
+    scale = xp.where(certain, 0.0, -1 / xp.log1p(-xp.where(certain | never, 0.5, p)))
+    last = xp.astype(xp.where(never, steps, -1 - refractory), xp.int64)
+    neurons = None
+    while True:
+        rows = max(1, min(_PART // scale.shape[0], _MOST_ROWS))
+        times = xp.astype(draws.exponential((rows, *scale.shape)) * scale, xp.int64)
+        times += 1 + refractory
+        times[0] += last
+        # Row by row, since sums along the first axis are slow in NumPy.
+        for k in range(1, rows):
+            times[k] += times[k - 1]
+        yield Part(times, neurons)
+        last = times[-1]
+        going = xp.nonzero(last < steps)[0]
+        if not going.shape[0]:
+            return
+        if not prefix and going.shape[0] < last.shape[0]:
+            last, scale = last[going], scale[going]
+            neurons = going if neurons is None else neurons[going]
+
+
+def thinned_steps(probability: Array, refractory: int, draws: Draws) -> Iterator[Part]:
+    """Draw spikes whose probability changes from step to step.
+
+    Candidates come with the largest probability of each neuron, and stay with the quotient of that of their step
+    and it (Lewis and Shedler 1979).
+
+    Parameters
+    ----------
+    probability
+        ``(T, M)``, from 0 to 1, of a spike in a step that is not in a pause.
+    refractory
+        So many steps after each spike there is none.
+    draws
+        Of the randomness.
+
+    Yields
+    ------
+    Part
+        Of one spike of each neuron.
+    """
+    xp = namespace(probability)
+    probability = constant(probability)
+    steps = probability.shape[0]
+    most = xp.max(probability, axis=0)
+    neurons = xp.arange(most.shape[0], device=array_api_compat.device(most))
+    pause = xp.zeros_like(neurons)
+    for candidates in poisson_steps(most, steps, 0, draws, prefix=True):
+        for now in candidates.steps:
+            inside = now.clip(None, steps - 1)
+            kept = draws.uniform(tuple(most.shape)) * most < probability[inside, neurons]
+            kept &= (now < steps) & (now >= pause)
+            pause = xp.where(kept, now + 1 + refractory, pause)
+            yield Part(xp.where(kept, now, steps)[None, :])
+
+
+def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part]:
+    """Return spikes at even distances, as many as Poisson spikes with the same pauses would have in the mean.
+
+    A neuron that adds up its rate, beginning with a half, and fires at every whole number has its spike ``k = 1,
+    2, ...`` in the step ``ceil((k - 1/2) / rate) - 1``.
+
+    Parameters
+    ----------
+    probability, steps, refractory
+        As for ``poisson_steps``.
+
+    Yields
+    ------
+    Part
+        Of all neurons.
+    """
+    xp = namespace(probability)
+    p = xp.astype(constant(probability), xp.float64)
+    device = array_api_compat.device(p)
+    period = refractory + 1 / xp.where(p > 0, p, 1.0)
+    period = xp.where(p > 0, period, 4.0 * steps)
+    most = math.ceil(steps / float(xp.min(period)))
+    rows = max(1, min(_PART // p.shape[0], most))
+    earliest = xp.zeros(p.shape, dtype=xp.int64, device=device)
+    for first in count(0, rows):
+        halves = xp.arange(first, first + rows, dtype=xp.float64, device=device) + 0.5
+        times = xp.astype(xp.ceil(halves[:, None] * period).clip(None, 2.0 * steps), xp.int64) - 1
+        # Products are rounded, and a pause is exact.
+        earliest = separate(times, earliest, refractory)
+        yield Part(times)
+        if bool(xp.all(earliest >= steps)):
+            return
+
+
+def jittered(parts: Iterable[Part], steps: int, refractory: int, deviation: float, draws: Draws) -> Part:
+    """Move spikes by normal noise, keep their order and pauses, and those in the window that were in it.
+
+    A spike that noise brings before the window is put to its beginning, and one too near to the spike before it as
+    late as the pause asks for; a spike that is then beyond the end is lost.
+
+    Parameters
+    ----------
+    parts
+        Each of all neurons.
+    steps, refractory
+        T, and the steps after a spike that have none.
+    deviation
+        The noise's standard deviation, in steps.
+    draws
+        Of the randomness.
+
+    Returns
+    -------
+    Part
+        Of all neurons.
+    """
+    all_parts = [part.steps for part in parts]
+    xp = namespace(*all_parts)
+    # Parts of thinned spikes have gaps, which go to the end.
+    all_times = xp.sort(xp.concat(all_parts), axis=0)
+    noise = xp.astype(xp.round(draws.normal(tuple(all_times.shape)) * deviation), xp.int64)
+    moved = (all_times + noise).clip(0, steps - 1)
+    moved = xp.where(all_times < steps, moved, all_times)
+    separate(moved, xp.zeros_like(moved[0]), refractory)
+    return Part(moved)
+
+
+def separate(times: Array, earliest: Array, refractory: int) -> Array:
+    """Delay spikes ``(K, M)``, in place, until each is the pause after the one before it.
+
+    Parameters
+    ----------
+    times
+        They change.
+    earliest
+        ``(M,)``, the step in which the first may be.
+    refractory
+        So many steps after each spike there is none.
+
+    Returns
+    -------
+    Array
+        ``(M,)``, the step in which the next may be.
+    """
+    xp = namespace(times)
+    for row in times:
+        row[...] = xp.maximum(row, earliest)
+        earliest = row + (1 + refractory)
+    return earliest
+
+
+def raster(parts: Iterable[Part], shape: tuple[int, int, int]) -> Array:
+    """Put the spikes of ``B * N`` neurons on the grid.
+
+    Parameters
+    ----------
+    parts
+        At least one.
+    shape
+        ``(B, T, N)``.
+
+    Returns
+    -------
+    Array
+        ``(B, T, N)``, ``bool``.
+    """
+    following = iter(parts)
+    first = next(following)
+    xp = namespace(first.steps)
+    device = array_api_compat.device(first.steps)
+    batch, steps, neurons = shape
+    size = batch * steps * neurons
+    # The last place takes all that is not in the window.
+    grid = xp.zeros(size + 1, dtype=xp.bool, device=device)
+    samples = xp.arange(batch, device=device)[:, None] * (steps * neurons)
+    base = xp.reshape(samples + xp.arange(neurons, device=device)[None, :], (-1,))
+    for part in chain([first], following):
+        places = part.steps * neurons
+        places += base if part.neurons is None else base[part.neurons]
+        grid[xp.reshape(xp.where(part.steps < steps, places, size), (-1,))] = True
+    return xp.reshape(grid[:size], shape)
+
+
+def bernoulli(probability: Array, steps: int, draws: Draws) -> Array:
+    """Draw every step by itself.
+
+    A byte decides all but one of 256 draws; the byte that is the probability's own needs a second number.
+
+    Parameters
+    ----------
+    probability
+        ``(B, N)``, from 0 to 1.
+    steps
+        T.
+    draws
+        Of the randomness.
+
+    Returns
+    -------
+    Array
+        ``(B, T, N)``, ``bool``.
+    """
+    xp = namespace(probability)
+    scaled = constant(probability) * 256
+    whole = xp.floor(scaled).clip(None, 255.0)
+    rest = scaled - whole
+    limit = xp.astype(whole, xp.uint8)[:, None, :]
+    batch, neurons = probability.shape
+    drawn = draws.bytes((batch, steps, neurons))
+    spikes = xp.reshape(drawn < limit, (-1,))
+    open_places = xp.nonzero(xp.reshape(drawn == limit, (-1,)))[0]
+    owners = open_places // (steps * neurons) * neurons + open_places % neurons
+    spikes[open_places] = draws.uniform(tuple(open_places.shape)) < xp.reshape(rest, (-1,))[owners]
+    return xp.reshape(spikes, (batch, steps, neurons))
+
+
+@lru_cache(maxsize=16)
+def even_thresholds(steps: int) -> npt.NDArray[np.float64]:
+    """Return a threshold for each step, ``(T,)``: ``(i + 1/2) / T`` in van der Corput's order (1935).
+
+    Of values above ``p`` in any stretch of steps there are as many as ``p`` asks for, but for a few; in all there
+    are ``p * T``, rounded.
+    """
+    bits = max(1, (steps - 1).bit_length())
+    numbers = np.arange(steps)
+    reversed_bits = sum(((numbers >> k) & 1) << (bits - 1 - k) for k in range(bits))
+    thresholds = np.empty(steps)
+    thresholds[np.argsort(reversed_bits)] = (np.arange(steps) + 0.5) / steps
+    thresholds.setflags(write=False)
+    return thresholds

@@ -1,0 +1,265 @@
+"""Spikes as times, and what is known about how they stand for values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import array_api_compat
+
+from neurocompile.codecs.arrays import Array, namespace
+from neurocompile.codecs.spike_batch import SpikeBatch
+from neurocompile.errors import DataError
+
+TemporalScheme = Literal["ttfs", "rank_order", "phase"]
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeTrain:
+    """The spikes of some neurons, as times.
+
+    Parameters
+    ----------
+    spike_times
+        ``(num_neurons, max_spikes)``, in ms, ascending, the places after a neuron's last spike filled with NaN.
+    neuron_ids
+        ``(num_neurons,)``.
+    duration_ms
+        Of the window. A spike of step ``k`` has the time ``k * dt_ms``, the beginning of its step.
+    dt_ms
+        A step.
+    num_spikes
+        ``(num_neurons,)``, how many spikes each neuron has.
+    binary_matrix
+        The same spikes as ``(num_neurons, num_timesteps)``, ``bool``, or None.
+
+    Raises
+    ------
+    DataError
+        If the fields contradict each other.
+    """
+
+    spike_times: Array
+    neuron_ids: Array
+    duration_ms: float
+    dt_ms: float
+    num_spikes: Array
+    binary_matrix: Array | None = None
+
+    def __post_init__(self) -> None:
+        positive = 0 < self.dt_ms <= self.duration_ms < math.inf
+        if not positive:
+            raise DataError(
+                f"a window of {self.duration_ms} ms has no step of {self.dt_ms} ms",
+                remedy="give a window of at least one step",
+            )
+        xp = namespace(self.spike_times)
+        if self.spike_times.ndim != 2:
+            raise DataError(
+                f"spike times have the shape {list(self.spike_times.shape)}", remedy="(num_neurons, max_spikes)"
+            )
+        neurons = (int(self.spike_times.shape[0]),)
+        if tuple(self.neuron_ids.shape) != neurons or tuple(self.num_spikes.shape) != neurons:
+            raise DataError(f"neuron_ids and num_spikes have one value for each of {neurons[0]} neurons")
+        known = ~xp.isnan(self.spike_times)
+        places = xp.arange(self.spike_times.shape[1], device=array_api_compat.device(self.spike_times))
+        if not bool(xp.all(known == (places[None, :] < self.num_spikes[:, None]))):
+            raise DataError("num_spikes does not count the times before NaN")
+        outside = known & ~((self.spike_times >= 0) & (self.spike_times < self.duration_ms))
+        if bool(xp.any(outside)):
+            raise DataError(f"spikes lie outside of the window of {self.duration_ms} ms")
+        if bool(xp.any(self.spike_times[:, 1:] <= self.spike_times[:, :-1])):
+            raise DataError("a neuron's spike times do not ascend")
+        dense = self.binary_matrix
+        if dense is not None and tuple(dense.shape) != (*neurons, self.num_timesteps):
+            raise DataError(
+                f"the binary matrix has the shape {list(dense.shape)}",
+                remedy=f"give it as {[*neurons, self.num_timesteps]}, or leave it out",
+            )
+
+    @property
+    def num_timesteps(self) -> int:
+        """The steps of the window."""
+        return round(self.duration_ms / self.dt_ms)
+
+    def dense(self) -> Array:
+        """Return the spikes as ``(num_neurons, num_timesteps)``, ``bool``, each in the step nearest to its time.
+
+        Raises
+        ------
+        DataError
+            If two spikes of a neuron are in the same step.
+        """
+        if self.binary_matrix is not None:
+            return self.binary_matrix
+        xp = namespace(self.spike_times)
+        neurons = int(self.spike_times.shape[0])
+        device = array_api_compat.device(self.spike_times)
+        matrix = xp.zeros((neurons, self.num_timesteps), dtype=xp.bool, device=device)
+        rows, columns = xp.nonzero(~xp.isnan(self.spike_times))
+        steps = xp.astype(xp.round(self.spike_times[rows, columns] / self.dt_ms), xp.int64)
+        # A time in the last half of the last step has no later step to go to.
+        steps = steps.clip(0, self.num_timesteps - 1)
+        matrix[rows, steps] = True
+        if int(xp.sum(xp.astype(matrix, xp.int64))) != rows.shape[0]:
+            raise DataError(
+                f"two spikes of a neuron are in the same step of {self.dt_ms} ms", remedy="use shorter steps"
+            )
+        return matrix
+
+    @classmethod
+    def from_dense(cls, matrix: Array, dt_ms: float, neuron_ids: Array | None = None) -> SpikeTrain:
+        """Make the train of ``(num_neurons, num_timesteps)``, which it keeps as its ``binary_matrix``.
+
+        Raises
+        ------
+        DataError
+            If the values are not all 0 or 1.
+        """
+        xp = namespace(matrix)
+        if matrix.ndim != 2:
+            raise DataError(f"a matrix (num_neurons, num_timesteps) is needed, not {list(matrix.shape)}")
+        if not SpikeBatch(matrix).is_binary():
+            raise DataError("spikes that are not 0 or 1 have no train of times")
+        device = array_api_compat.device(matrix)
+        matrix = xp.astype(matrix, xp.bool)
+        neurons, num_timesteps = (int(n) for n in matrix.shape)
+        counts = xp.sum(xp.astype(matrix, xp.int64), axis=1)
+        most = int(xp.max(counts)) if neurons else 0
+        times = xp.full((neurons, most), math.nan, dtype=xp.float64, device=device)
+        rows, steps = xp.nonzero(matrix)
+        starts = xp.cumulative_sum(counts) - counts
+        ranks = xp.arange(rows.shape[0], device=device) - starts[rows]
+        times[rows, ranks] = xp.astype(steps, xp.float64) * dt_ms
+        if neuron_ids is None:
+            neuron_ids = xp.arange(neurons, device=device)
+        return cls(times, neuron_ids, num_timesteps * dt_ms, dt_ms, counts, matrix)
+
+
+def trains_of(batch: SpikeBatch, dt_ms: float) -> list[SpikeTrain]:
+    """Make a train of each sample, its features flattened to neurons, its padding left out.
+
+    Parameters
+    ----------
+    batch
+        Of zeros and ones.
+    dt_ms
+        What a step of it lasts.
+
+    Raises
+    ------
+    DataError
+        If values are not 0 or 1, or a sample has no steps.
+    """
+    xp = namespace(batch.spikes)
+    return [SpikeTrain.from_dense(xp.reshape(s, (s.shape[0], -1)).T, dt_ms) for s in batch.unstack()]
+
+
+def batch_of(trains: Sequence[SpikeTrain], feature_shape: tuple[int, ...] | None = None) -> SpikeBatch:
+    """Make a batch of trains, each a sample; the mask tells the steps of shorter ones.
+
+    Parameters
+    ----------
+    trains
+        With the same number of neurons and the same ``dt_ms``.
+    feature_shape
+        The shape that the neurons have, ``(N,)`` by default.
+
+    Raises
+    ------
+    DataError
+        If trains differ in neurons or steps, or the neurons do not fit the shape.
+    """
+    if not trains:
+        raise DataError("there are no trains to make a batch of")
+    if len({train.dt_ms for train in trains}) > 1:
+        raise DataError("the trains have steps of different lengths")
+    neurons = int(trains[0].spike_times.shape[0])
+    shape = (neurons,) if feature_shape is None else tuple(feature_shape)
+    if math.prod(shape) != neurons:
+        raise DataError(f"{neurons} neurons do not have the shape {list(shape)}")
+    if any(train.spike_times.shape[0] != neurons for train in trains):
+        raise DataError("the trains have different numbers of neurons")
+    dense = [train.dense() for train in trains]
+    xp = namespace(*dense)
+    return SpikeBatch.stack([xp.reshape(matrix.T, (matrix.shape[1], *shape)) for matrix in dense])
+
+
+@dataclass(frozen=True, eq=False)
+class PopulationCode:
+    """Values that populations of tuned neurons stand for.
+
+    Parameters
+    ----------
+    spike_trains
+        One for each input dimension, each of ``num_neurons_per_dim`` neurons.
+    tuning_centers
+        ``(num_neurons,)`` of one dimension, or ``(num_dims, num_neurons)`` where each has its own: the values that
+        neurons prefer.
+    tuning_widths
+        Likewise: the Gaussian's standard deviation, or half the base of a triangle.
+    input_range
+        The values that the centers are spread over.
+    num_neurons_per_dim
+        How many neurons each dimension has.
+
+    Raises
+    ------
+    DataError
+        If the fields contradict each other.
+    """
+
+    spike_trains: tuple[SpikeTrain, ...]
+    tuning_centers: Array
+    tuning_widths: Array
+    input_range: tuple[float, float]
+    num_neurons_per_dim: int
+
+    def __post_init__(self) -> None:
+        neurons = self.num_neurons_per_dim
+        for name, tuning in (("centers", self.tuning_centers), ("widths", self.tuning_widths)):
+            if tuple(tuning.shape) not in ((neurons,), (len(self.spike_trains), neurons)):
+                raise DataError(f"the tuning {name} of {neurons} neurons have the shape {list(tuning.shape)}")
+        if any(train.spike_times.shape[0] != neurons for train in self.spike_trains):
+            raise DataError(f"a dimension has {neurons} neurons, and a train has another number")
+        if not self.input_range[0] < self.input_range[1]:
+            raise DataError(f"the input range {list(self.input_range)} is empty")
+
+
+@dataclass(frozen=True, eq=False)
+class TemporalCode:
+    """A train whose spikes' times, phases or order stand for values.
+
+    Parameters
+    ----------
+    spike_train
+        The spikes.
+    scheme
+        Which code it is.
+    reference_time_ms
+        What times and phases count from.
+    phase_frequency_hz
+        Of the oscillation, for ``phase`` only.
+    rank_order
+        The channels, the most important first, for ``rank_order`` only.
+
+    Raises
+    ------
+    DataError
+        If a field that the scheme needs is missing, or one has no meaning in it.
+    """
+
+    spike_train: SpikeTrain
+    scheme: TemporalScheme
+    reference_time_ms: float = 0.0
+    phase_frequency_hz: float | None = None
+    rank_order: Array | None = None
+
+    def __post_init__(self) -> None:
+        if (self.phase_frequency_hz is not None) != (self.scheme == "phase"):
+            raise DataError(f"phase_frequency_hz={self.phase_frequency_hz} with the scheme '{self.scheme}'")
+        if (self.rank_order is not None) != (self.scheme == "rank_order"):
+            given = "no" if self.rank_order is None else "a"
+            raise DataError(f"{given} rank_order with the scheme '{self.scheme}'")
