@@ -95,7 +95,7 @@ class StockLavaExecutable:
     ) -> tuple[dict[str, Array], float]:
         """Run images ``(B, T, *shape)``, and give what some processes sent, and the seconds that it took."""
         images = len(stream)
-        job = Job(made.document(images, records), made.arrays, stream.reshape(images * made.steps, -1))
+        job = Job([made.document(images, records)], made.arrays, stream.reshape(images * made.steps, -1))
         names = {f"record-{number}": record["name"] for number, record in enumerate(records)}
         read, seconds = job.run(self._python, list(names), report)
         types = self._graph.types
