@@ -24,6 +24,7 @@ from neurocompile_lava.backend import LavaBackend, LavaExecutable
 
 from neurocompile.backend import compile_for
 from neurocompile.ir import Array, Graph
+from neurocompile.ir.layers import Add
 from neurocompile.ir.processes import Neurons
 from neurocompile.options import Options
 
@@ -34,10 +35,10 @@ def of_many_layers(count: int) -> Graph:
     """A network with a shortcut around every third layer."""
     b = Builder(6)
     for number in range(count):
-        before = b.end
+        before = b.nodes[-1].name
         b.linear(6)
         if number % 3 == 1:
-            b.join(before)
+            b.add(Add(), b.nodes[-1].name, before)
         b.relu()
     b.linear(3)
     return b.graph()

@@ -12,8 +12,6 @@ from conformance.networks import NETWORKS, Network, compiled, mlp, pool_of_curre
 from neurocompile_lava import plan
 from neurocompile_lava.backend import LavaBackend
 
-from neurocompile.backend import compile_for
-from neurocompile.errors import BackendError
 from neurocompile.ir import Graph, Node
 from neurocompile.ir.fixed_point import BIAS_EXPONENT_MAX, BIAS_MANTISSA_MAX, CURRENT_SHIFT, THRESHOLD_MAX
 from neurocompile.ir.processes import Neurons
