@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -11,14 +12,24 @@ import numpy as np
 from neurocompile.backend import Progress, Result, Runtime, measure_activity, silent
 from neurocompile.errors import Issue
 from neurocompile.ir import Array, Graph
+from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Encoder
 from neurocompile_lava import manage, plan
 from neurocompile_lava.bundle import write_bundle
 from neurocompile_lava.job import Job, Report, check_probes, in_batches
 from neurocompile_lava.runtime import find_or_make
 
-_BATCH = 64
-"""Images that run side by side in one network."""
+_BATCH = 1024
+"""Images that run side by side in one network at most: more make it no faster."""
+
+_SENT = 2**28
+"""Values that these images' neurons send at most over all steps; they are recorded in shared memory."""
+
+
+def images_at_once(graph: Graph, steps: int) -> int:
+    """Choose how many images run side by side."""
+    sent = sum(math.prod(graph.types[n.name].shape) for n in graph.nodes if isinstance(n.op, Source))
+    return max(1, min(_BATCH, _SENT // (sent * steps)))
 
 
 class LavaBackend:
@@ -45,7 +56,7 @@ class LavaBackend:
         return manage.remove(progress)
 
     def bundle(self, graph: Graph, steps: int, folder: Path, x: Array | None) -> None:  # noqa: D102
-        write_bundle(plan.plan(graph, steps), graph, folder, x)
+        write_bundle(plan.plan(graph, steps), graph, images_at_once(graph, steps), folder, x)
 
 
 class LavaExecutable:
@@ -72,7 +83,9 @@ class LavaExecutable:
         def run(part: Array, start: int, report: Report) -> Result:
             return self._run_batch(made, part, first + start, probes, report)
 
-        return in_batches(x, _BATCH, run, progress)
+        parts = len(made.parts)
+        doing = "running on Lava" if parts == 1 else f"running on Lava in {parts} parts, one after another"
+        return in_batches(x, images_at_once(self._graph, steps), run, progress, doing)
 
     def close(self) -> None:  # noqa: D102
         pass
@@ -82,7 +95,7 @@ class LavaExecutable:
         assert isinstance(entry.op, Encoder)
         stream = entry.op.encode(x, made.steps, first)
         constant = stream.strides[0] == 0
-        job = Job(made.document(constant), made.arrays, stream[:1] if constant else stream)
+        job = Job(made.documents(constant), made.arrays, stream[:1] if constant else stream)
         found, seconds = job.run(self._python, ["potentials", *made.records.values()], report)
         sent = {name: np.moveaxis(found[file], 0, 1) for name, file in made.records.items()}
         sent[entry.name] = np.moveaxis(stream, 0, 1)

@@ -14,14 +14,14 @@ import numpy as np
 from neurocompile.errors import BackendError, DeploymentError
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.processes import Encoder
-from neurocompile_lava.job import write_plan
+from neurocompile_lava.job import write_arrays, write_plan
 from neurocompile_lava.plan import Plan
 from neurocompile_lava.worker import bundle as runner
 
 _PACKAGE = Path(__file__).parent
 
 
-def write_bundle(made: Plan, graph: Graph, folder: Path, x: Array | None) -> None:
+def write_bundle(made: Plan, graph: Graph, batch: int, folder: Path, x: Array | None) -> None:
     """Write a bundle, whole or not at all.
 
     Parameters
@@ -30,6 +30,8 @@ def write_bundle(made: Plan, graph: Graph, folder: Path, x: Array | None) -> Non
         The plan of the graph.
     graph
         Of processes.
+    batch
+        Images that run side by side in one network.
     folder
         Where to; there may be an empty folder.
     x
@@ -57,7 +59,7 @@ def write_bundle(made: Plan, graph: Graph, folder: Path, x: Array | None) -> Non
             # The folder inside has the usual rights, the one around it is for nobody else.
             whole = Path(partial) / folder.name
             whole.mkdir()
-            _write(made, encoder, whole, x)
+            _write(made, encoder, batch, whole, x)
             whole.rename(folder)
     except OSError as error:
         raise DeploymentError(
@@ -66,8 +68,11 @@ def write_bundle(made: Plan, graph: Graph, folder: Path, x: Array | None) -> Non
         ) from error
 
 
-def _write(made: Plan, encoder: Encoder, folder: Path, x: Array | None) -> None:
-    write_plan(folder, made.document(encoder.code == "constant"), made.arrays)
+def _write(made: Plan, encoder: Encoder, batch: int, folder: Path, x: Array | None) -> None:
+    parts = {f"plan-{n}.json": plan for n, plan in enumerate(made.documents(encoder.code == "constant"))}
+    for name, plan in parts.items():
+        write_plan(folder / name, plan)
+    write_arrays(folder, made.arrays)
     if encoder.code == "poisson":
         assert x is not None
         np.save(folder / "stream.npy", encoder.encode(x, made.steps))
@@ -77,6 +82,8 @@ def _write(made: Plan, encoder: Encoder, folder: Path, x: Array | None) -> None:
         "version": runner.BUNDLE_VERSION,
         "compiler": version("neurocompile"),
         "steps": made.steps,
+        "batch": batch,
+        "parts": list(parts),
         "encoder": {
             "code": encoder.code,
             "shape": list(encoder.shape),

@@ -16,12 +16,9 @@ from neurocompile.backend import Progress, Result, total_activity
 from neurocompile.errors import BackendError
 from neurocompile.ir import Array
 from neurocompile_lava.supervisor import run_worker
+from neurocompile_lava.worker.guard import most_seconds
 
 WORKER = Path(__file__).with_name("worker")
-
-START_SECONDS = 300.0
-STEP_SECONDS = 2.0
-"""What a run may take at most to start, and for each step: far more than it does even on a busy machine."""
 
 Report = Callable[[int, int], None]
 """Told how many of how many steps are done."""
@@ -33,27 +30,27 @@ class Job:
 
     Parameters
     ----------
-    document
-        The plan, as JSON holds it.
+    documents
+        The plans, as JSON holds them, of parts that run one after another, each in a worker of its own.
     arrays
-        By the names under which the plan refers to them.
+        By the names under which the plans refer to them.
     stream
         What the encoder sends.
     """
 
-    document: Mapping[str, Any]
+    documents: Sequence[Mapping[str, Any]]
     arrays: Mapping[str, Array]
     stream: Array
 
     def run(self, python: Path, files: Sequence[str], report: Report) -> tuple[dict[str, Array], float]:
-        """Have a worker do it.
+        """Have workers do it.
 
         Parameters
         ----------
         python
             The executable that runs Lava.
         files
-            The names of those that the worker writes, without their ``.npy``.
+            The names of those that the workers write, without their ``.npy``.
         report
             Told of the steps that are done.
 
@@ -65,34 +62,42 @@ class Job:
         Raises
         ------
         BackendError
-            If the worker fails, or its files can't be written.
+            If a worker fails, or its files can't be written.
         """
-        seconds = 0.0
+        before, seconds = 0, 0.0
+        steps = sum(document["total"] for document in self.documents)
 
         def on_event(event: dict[str, object]) -> None:
             nonlocal seconds
             match event:
-                case {"event": "progress", "done": int(done), "total": int(total)}:
-                    report(done, total)
+                case {"event": "progress", "done": int(done)}:
+                    report(before + done, steps)
                 case {"event": "done", "seconds": float(taken)}:
-                    seconds = taken
+                    seconds += taken
 
         with _needing_room(), tempfile.TemporaryDirectory(prefix="neurocompile-") as name:
             folder = Path(name)
-            write_plan(folder, self.document, self.arrays)
+            write_arrays(folder, self.arrays)
             np.save(folder / "stream.npy", self.stream)
-            run_worker(
-                [str(python), str(WORKER), str(folder)],
-                timeout=START_SECONDS + STEP_SECONDS * self.document["total"],
-                on_event=on_event,
-            )
+            for document in self.documents:
+                write_plan(folder / "plan.json", document)
+                run_worker(
+                    [str(python), str(WORKER), str(folder)],
+                    timeout=most_seconds(document["total"]),
+                    on_event=on_event,
+                )
+                before += document["total"]
             found = {file: _read(folder / f"{file}.npy") for file in files}
         return found, seconds
 
 
-def write_plan(folder: Path, document: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-    """Write what of a job does not depend on its images."""
-    (folder / "plan.json").write_text(json.dumps(document))
+def write_plan(file: Path, document: Mapping[str, Any]) -> None:
+    """Write a plan."""
+    file.write_text(json.dumps(document))
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, Array]) -> None:
+    """Write the arrays that plans refer to."""
     # Some of NumPy's stubs take the names of arrays for those of its own parameters.
     named: dict[str, Any] = dict(arrays)
     np.savez(folder / "arrays.npz", **named)
@@ -124,7 +129,13 @@ def check_probes(probes: Sequence[str], neurons: Sequence[str]) -> None:
         raise BackendError(f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {list(neurons)}")
 
 
-def in_batches(x: Array, size: int, run: Callable[[Array, int, Report], Result], progress: Progress) -> Result:
+def in_batches(
+    x: Array,
+    size: int,
+    run: Callable[[Array, int, Report], Result],
+    progress: Progress,
+    doing: str = "running on Lava",
+) -> Result:
     """Run some images at a time, and join what comes out.
 
     Parameters
@@ -137,13 +148,15 @@ def in_batches(x: Array, size: int, run: Callable[[Array, int, Report], Result],
         Runs some of them: given the images, the index of the first in ``x``, and whom to tell of steps.
     progress
         Told of the images that are done.
+    doing
+        What it is told to be done.
     """
     batches = []
     for start in range(0, len(x), size):
         part = x[start : start + size]
 
         def report(done: int, total: int, start: int = start, images: int = len(part)) -> None:
-            progress("running on Lava", start + done * images // total, len(x))
+            progress(doing, start + done * images // total, len(x))
 
         batches.append(run(part, start, report))
     return Result(

@@ -1,17 +1,17 @@
 """Maps a graph of processes to Lava's: which process stands for what, and with which of Lava's parameters.
 
-The plan is what the worker is given: a JSON object and named arrays. ``processes`` lists, each after those that it
-reads,
+A plan is what the worker is given: JSON objects, one for each part of the network, and named arrays. ``processes``
+lists, each after those that it reads,
 
-- ``synapses``: one for each path, with its ``operations``; ``delay`` makes up for a path that is shorter than the
-  longest;
-- ``if``, ``digit`` and ``graded``: our neurons, which fire for the first time ``ahead`` steps after ``start``;
-  ``lif``: Lava's own, with reset to zero;
-- ``max_pool`` and ``readout``: ours.
+- ``if``, ``digit`` and ``graded``: our neurons with the synapses before them, which fire for the first time
+  ``ahead`` steps after ``start``; ``max_pool`` and ``readout``: ours likewise;
+- ``synapses`` and ``lif``: the synapses before neurons of Lava's own, with reset to zero, and these;
+- ``record``: what another process sends, if nobody in its part receives it.
 
-``start`` is the step of Lava's, from 0, at which a process receives what is its input at the reference's step 0.
-Where ``record`` is given, what a process receives is recorded, in a file of this ``name``, as values of this
-``type``; their source's step 0 is ``start``.
+Synapses are ``paths``: each from a ``source`` through ``operations``; ``delay`` is the step that each takes, and
+what makes up for a path that is shorter than the longest. ``start`` is the step of Lava's, from 0, at which a
+process's current is that of the reference's step 0. Where ``record`` is given, what comes from the source is
+recorded, in a file of this ``name``, as values of this ``type``; the source's step 0 is ``start``.
 
 Here, and nowhere else, the compiler's names become Lava's: ``v_threshold`` becomes ``vth`` (in stock processes its
 mantissa, a 64th), ``bias`` becomes ``bias_mant`` and ``bias_exp`` in stock processes, ``v_init`` becomes ``v``.
@@ -29,12 +29,11 @@ from neurocompile.errors import Issue
 from neurocompile.ir import Array, Graph, Node
 from neurocompile.ir.fixed_point import BIAS_MANTISSA_MAX, CURRENT_SHIFT, THRESHOLD_MAX, split_bias
 from neurocompile.ir.kernels import Window
-from neurocompile.ir.paths import Path, Receiver, Source, is_direct, paths, receivers, starts
+from neurocompile.ir.paths import paths, receivers, starts
 from neurocompile.ir.processes import (
     ConvSynapses,
     Decoder,
     DigitNeurons,
-    Encoder,
     GradedNeurons,
     IntegrateAndFire,
     LinearSynapses,
@@ -45,6 +44,7 @@ from neurocompile.ir.processes import (
     Synapses,
     WireSynapses,
 )
+from neurocompile_lava.parts import Part, Streams, split
 from neurocompile_lava.worker.job import PLAN_VERSION
 
 MOST_PROCESSES = 32
@@ -59,41 +59,56 @@ class Plan:
     ----------
     steps
         That each process does.
-    total
-        Steps of Lava's, by which the last process has done its own.
     source
         The name of the encoder.
     fixed
         Whether it computes in Loihi's integers.
-    processes
-        Their descriptions, as JSON holds them.
+    parts
+        That run one after another.
     arrays
         By the names under which the descriptions refer to them.
+    records
+        The files of what each process sends, but the encoder and those whose spikes nobody takes.
+    neurons
+        Those of them that send spikes, so that the record tells what they sent.
     """
 
     steps: int
-    total: int
     source: str
     fixed: bool
-    processes: list[dict[str, Any]]
+    parts: tuple[Part, ...]
     arrays: dict[str, Array]
     records: dict[str, str]
-    """For each process of which is recorded when it sends something, the name of the file."""
     neurons: tuple[str, ...]
-    """Those of them that send spikes, so that the record tells what they sent."""
 
-    def document(self, constant: bool) -> dict[str, Any]:
-        """Give the JSON object for a run."""
-        return {
-            "kind": "batched",
-            "version": PLAN_VERSION,
-            "steps": self.steps,
-            "total": self.total,
-            "constant": constant,
-            "source": self.source,
-            "fixed": self.fixed,
-            "processes": self.processes,
-        }
+    def documents(self, constant: bool) -> list[dict[str, Any]]:
+        """Give the JSON object of each part.
+
+        Parameters
+        ----------
+        constant
+            Whether the encoder sends the same at every step.
+        """
+        return [
+            {
+                "kind": "batched",
+                "version": PLAN_VERSION,
+                "steps": self.steps,
+                "total": part.total,
+                "fixed": self.fixed,
+                "sources": [
+                    {
+                        "name": name,
+                        "file": self.records.get(name, "stream"),
+                        "start": start,
+                        "constant": constant and name == self.source,
+                    }
+                    for name, start in part.sources.items()
+                ],
+                "processes": part.processes,
+            }
+            for part in self.parts
+        ]
 
 
 def plan(graph: Graph, steps: int) -> Plan:
@@ -104,10 +119,6 @@ def plan(graph: Graph, steps: int) -> Plan:
 def issues(graph: Graph) -> Iterator[Issue]:
     """Tell what of a graph Lava can't run."""
     yield from neuron_issues(graph)
-    # Steps change the times and nothing else.
-    count = len(plan(graph, 1).processes) + 1
-    if count > MOST_PROCESSES:
-        yield too_many(count)
 
 
 def neuron_issues(graph: Graph) -> Iterator[Issue]:
@@ -156,75 +167,64 @@ def _threshold(op: Neurons) -> Array:
 class _Planner:
     graph: Graph
     steps: int
-    processes: list[dict[str, Any]] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
-    records: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.starts = starts(self.graph, self.steps)
-        self.taken = {node.name for node in self.graph.nodes if isinstance(node.op, Source | Receiver)}
 
     def plan(self) -> Plan:
         (entry,) = self.graph.inputs
-        for node in receivers(self.graph):
-            ways = paths(self.graph, node)
-            direct = is_direct(node, ways)
-            description = {
-                "name": node.name,
-                "start": self._start(node),
-                "from": [ways[0].source] if direct else [self._add_path(path, node) for path in ways],
-                "shape": list(self.graph.types[node.name].shape),
-            }
-            op = node.op
-            if isinstance(op, Neurons):
-                description.update(self._neurons(op))
-            elif isinstance(op, SpikeMaxPool):
-                description.update(self._max_pool(node, op))
-                description["record"] = self._record(ways[0].source) if direct else None
-            else:
-                assert isinstance(op, Decoder)
-                description.update({"kind": "readout", "bias": self._store(op.bias), "radix": op.radix})
-            self.processes.append(description)
-        total = self.steps + max(self.starts.values())
+        layers = [self._layer(node) for node in receivers(self.graph)]
+        taken = [path["source"] for layer in layers for path in layer[0]["paths"]]
+        recorded = [name for name in dict.fromkeys(taken) if name != entry.name]
+        records = {name: f"spikes-{number}" for number, name in enumerate(recorded)}
+        neurons = {name: op for name in records if isinstance(op := self.graph[name].op, Neurons)}
         integer = self.graph.types[entry.name].integer
-        neurons = tuple(name for name in self.records if isinstance(self.graph[name].op, Neurons))
-        return Plan(self.steps, total, entry.name, integer, self.processes, self.arrays, self.records, neurons)
-
-    def _start(self, receiver: Node) -> int:
-        """Tell when the input of step 0 arrives."""
-        op = receiver.op
-        return self.starts[receiver.name] - (op.lookahead(self.steps) if isinstance(op, Neurons) else 0)
-
-    def _add_path(self, path: Path, receiver: Node) -> str:
-        """Add the process for a path, and give its name."""
-        types = self.graph.types
-        name = path.synapses[-1].name if path.synapses else f"{path.source}.to.{receiver.name}"
-        # A graph may read the same synapses twice, and Lava connects two ports once.
-        while name in self.taken:
-            name += "'"
-        self.taken.add(name)
-        self.processes.append(
-            {
-                "kind": "synapses",
-                "name": name,
-                "from": path.source,
-                "delay": self._start(receiver) - self.starts[path.source] - 1,
-                "shape_in": list(types[path.source].shape),
-                "shape_out": list(types[receiver.inputs[0]].shape),
-                "operations": [self._operation(node) for node in path.synapses],
-                "record": self._record(path.source),
-            }
+        streams = Streams(
+            entry.name,
+            {name: self.starts[name] for name in (entry.name, *recorded)},
+            {name: self.graph.types[name].shape for name in recorded},
+            records,
+            {name: op.sends.name for name, op in neurons.items()},
+            "int32" if integer else "float64",
         )
-        return name
+        parts = split(layers, streams, self.steps, MOST_PROCESSES)
+        return Plan(self.steps, entry.name, integer, tuple(parts), self.arrays, records, tuple(neurons))
 
-    def _record(self, source: str) -> dict[str, Any] | None:
-        """Have the first process that receives what another sends record it; of a pool, whether it is 0."""
-        op = self.graph[source].op
-        if isinstance(op, Encoder) or source in self.records:
-            return None
-        self.records[source] = f"spikes-{len(self.records)}"
-        sends = op.sends.name if isinstance(op, Neurons) else "bool"
-        return {"name": self.records[source], "type": sends, "start": self.starts[source]}
+    def _layer(self, node: Node) -> list[dict[str, Any]]:
+        """Describe the processes that stand for a receiver."""
+        op, types = node.op, self.graph.types
+        ways = paths(self.graph, node)
+        lookahead = op.lookahead(self.steps) if isinstance(op, Neurons) else 0
+        start = self.starts[node.name] - lookahead
+        shape = list(types[node.inputs[0]].shape)
+        synapses = {
+            "shape_in": shape,
+            "paths": [
+                {
+                    "source": path.source,
+                    "shape_in": list(types[path.source].shape),
+                    "operations": [self._operation(n) for n in path.synapses],
+                    "delay": start - self.starts[path.source],
+                    "record": None,
+                }
+                for path in ways
+            ],
+        }
+        own = {"name": node.name, "start": start, "ahead": lookahead}
+        if isinstance(op, IntegrateAndFire) and op.reset == "zero":
+            name = f"{node.name}.synapses"
+            return [
+                {"kind": "synapses", "name": name, **synapses},
+                {"kind": "lif", **own, "from": name, "shape": shape, **self._stock_neurons(op)},
+            ]
+        if isinstance(op, Neurons):
+            return [{**own, **synapses, **self._neurons(op)}]
+        if isinstance(op, SpikeMaxPool):
+            pool = {"shape_out": list(types[node.name].shape), "window": _window(op.window), "radix": op.radix}
+            return [{"kind": "max_pool", **own, **synapses, **pool}]
+        assert isinstance(op, Decoder)
+        return [{"kind": "readout", **own, **synapses, "bias": self._store(op.bias), "radix": op.radix}]
 
     def _operation(self, node: Node) -> dict[str, Any]:
         op = node.op
@@ -241,14 +241,11 @@ class _Planner:
         return {"op": "linear" if isinstance(op, LinearSynapses) else "scale", **weights}
 
     def _neurons(self, op: Neurons) -> dict[str, Any]:
-        if isinstance(op, IntegrateAndFire) and op.reset == "zero":
-            return self._stock_neurons(op)
         start = op.v_init if isinstance(op, IntegrateAndFire) else np.zeros(1, op.bias.dtype)
         common = {
             "vth": self._store(np.atleast_1d(_threshold(op))),
             "bias": self._store(np.atleast_1d(op.bias)),
             "v": self._store(np.atleast_1d(start)),
-            "ahead": op.lookahead(self.steps),
         }
         if isinstance(op, IntegrateAndFire):
             return {"kind": "if", **common, "signed": op.signed}
@@ -261,26 +258,15 @@ class _Planner:
         threshold = op.v_threshold.reshape(-1)[0]
         if op.bias.dtype.kind == "f":
             return {
-                "kind": "lif",
                 "vth": float(threshold),
                 "bias_mant": self._store(op.bias),
                 "bias_exp": self._store(np.zeros(1)),
             }
         mantissa, exponent = split_bias(op.bias)
         return {
-            "kind": "lif",
             "vth": int(threshold) >> CURRENT_SHIFT,
             "bias_mant": self._store(mantissa),
             "bias_exp": self._store(exponent),
-        }
-
-    def _max_pool(self, node: Node, op: SpikeMaxPool) -> dict[str, Any]:
-        shape_in = self.graph.types[node.inputs[0]].shape
-        return {
-            "kind": "max_pool",
-            "shape_in": list(shape_in),
-            "window": _window(op.window),
-            "radix": op.radix,
         }
 
     def _store(self, array: Array) -> str:

@@ -106,7 +106,7 @@ class StockLavaExecutable:
         images = len(stream)
         biases = np.broadcast_to(made.biases, (images, made.steps, len(made.biases)))
         sent = np.concatenate([stream.reshape(images, made.steps, -1), biases], axis=2)
-        job = Job(made.document(images, records), made.arrays, _laid_out(sent, made))
+        job = Job([made.document(images, records)], made.arrays, _laid_out(sent, made))
         names = {f"record-{number}": record["name"] for number, record in enumerate(records)}
         read, seconds = job.run(self._python, list(names), report)
         return {

@@ -8,8 +8,9 @@ from typing import Any
 
 import findpython
 import pytest
-from neurocompile_lava import job, runtime
+from neurocompile_lava import runtime
 from neurocompile_lava.runtime import PYTHON_VARIABLE, find_or_make
+from neurocompile_lava.worker import guard
 
 LAVA = ("small.onnx", "--target", "lava", "--steps", "4", "-o", "small.nc")
 
@@ -81,8 +82,8 @@ def test_a_worker_that_tells_an_error(failing: Callable[[str, str], str]) -> Non
 
 
 def test_a_worker_that_hangs(failing: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(job, "START_SECONDS", 1.0)
-    monkeypatch.setattr(job, "STEP_SECONDS", 0.0)
+    monkeypatch.setattr(guard, "START_SECONDS", 1.0)
+    monkeypatch.setattr(guard, "STEP_SECONDS", 0.0)
     assert failing("sleep 600").startswith("error: the Lava worker did not end within 1 s\n  remedy: ")
 
 

@@ -147,7 +147,7 @@ def test_a_plan_of_another_version(run: Run, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(plan, "PLAN_VERSION", 99)
     with pytest.raises(BackendError) as caught:
         run()
-    problem = "the Lava worker failed: ValueError: the plan has version 99, this worker reads 4"
+    problem = "the Lava worker failed: ValueError: the plan has version 99, this worker reads 5"
     assert [issue.problem for issue in caught.value.issues] == [problem]
     assert run.files == []
 

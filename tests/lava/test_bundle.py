@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from conformance.networks import average_pool, compiled, images, mlp, pool_of_spikes, rearranged
+from neurocompile_lava import backend, plan
 from neurocompile_lava.backend import LavaBackend
 from neurocompile_lava.worker import bundle as runner
 from neurocompile_lava.worker import guard
@@ -131,7 +132,7 @@ def refused(run: Callable[..., tuple[int, str]], bundle: Path, *arguments: str) 
 def test_runs_in_batches(
     run: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, precision: Any
 ) -> None:
-    monkeypatch.setattr(runner, "BATCH", 2)
+    monkeypatch.setattr(backend, "_BATCH", 2)
     graph, x = compiled(average_pool(), Options(precision=precision)), images(average_pool(), 3)
     status, said = run(written(graph, tmp_path / "bundle", x))
     assert status == 0, said
@@ -177,15 +178,16 @@ def keys(value: Any) -> Iterator[str]:
 def test_the_protocol_is_documented(tmp_path: Path, network: Callable[[], Graph], options: Options) -> None:
     page = (Path(__file__).parents[2] / "docs" / "lava.md").read_text()
     bundle = written(compiled(network(), options), tmp_path / "bundle", images(network(), 1))
-    plan, document = (json.loads((bundle / name).read_text()) for name in ("plan.json", "bundle.json"))
-    kinds = {process["kind"] for process in plan["processes"]}
-    operations = {operation["op"] for p in plan["processes"] for operation in p.get("operations", ())}
-    fields = {*keys(plan), *keys({**document, "spikes": None}), *kinds, *operations}
+    part, document = (json.loads((bundle / name).read_text()) for name in ("plan-0.json", "bundle.json"))
+    kinds = {process["kind"] for process in part["processes"]}
+    ways = [path for process in part["processes"] for path in process.get("paths", ())]
+    operations = {operation["op"] for path in ways for operation in path["operations"]}
+    fields = {*keys(part), *keys({**document, "spikes": None}), *kinds, *operations}
     assert fields >= {"version", "kind", "readout", "op", "ceiling"}
     files = [path.name for path in bundle.iterdir() if path.is_file()]
     missing = [name for name in [*fields, *files] if f"`{name}`" not in page]
     assert not missing, f"docs/lava.md lacks {missing}"
-    assert f"version {plan['version']}" in page
+    assert f"version {part['version']}" in page
     assert f"`version`, {document['version']};" in page
 
 
@@ -255,7 +257,7 @@ def test_there_are_no_images(run: Callable[..., tuple[int, str]], tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    "name", ["plan.json", "arrays.npz", "images.npy", "bundle.json", "neurocompile_lava/worker/job.py"]
+    "name", ["plan-0.json", "arrays.npz", "images.npy", "bundle.json", "neurocompile_lava/worker/job.py"]
 )
 def test_a_changed_file_is_refused(run: Callable[..., tuple[int, str]], small: Path, name: str) -> None:
     content = (small / name).read_bytes()
@@ -316,6 +318,31 @@ def test_a_worker_that_dies(run: Callable[..., tuple[int, str]], small: Path) ->
     said = refused(run, small)
     assert "the worker ended with status 5:\nline 800\n" in said
     assert "line 999\n  remedy: look at what it printed" in said
+
+
+def test_a_worker_that_hangs(
+    run: Callable[..., tuple[int, str]], small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = small / "neurocompile_lava" / "worker" / "__main__.py"
+    worker.write_text("import time\ntime.sleep(1000)\n")
+    digests = json.loads((small / "digests.json").read_text())
+    digests.pop("neurocompile_lava/worker/__main__.py")
+    (small / "digests.json").write_text(json.dumps(digests))
+    monkeypatch.setattr(guard, "START_SECONDS", 1.0)
+    monkeypatch.setattr(guard, "STEP_SECONDS", 0.0)
+    assert "the worker did not end within 1 s\n  remedy: run fewer images" in refused(run, small)
+
+
+def test_a_network_of_several_parts(
+    run: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan, "MOST_PROCESSES", 4)
+    graph, x = compiled(average_pool(), Options(precision="int8")), images(average_pool(), 3)
+    bundle = written(graph, tmp_path / "bundle", x)
+    assert len(list(bundle.glob("plan-*.json"))) > 1
+    status, said = run(bundle)
+    assert status == 0, said
+    assert_as_simulated(tmp_path / "results", graph, x)
 
 
 def test_results_that_can_not_be_written(run: Callable[..., tuple[int, str]], small: Path, tmp_path: Path) -> None:

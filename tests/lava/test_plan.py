@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.networks import NETWORKS, Builder, Network, compiled, mlp, pool_of_currents, residual
+from conformance.networks import NETWORKS, Network, compiled, mlp, pool_of_currents, residual
 from neurocompile_lava import plan
 from neurocompile_lava.backend import LavaBackend
 
-from neurocompile.backend import compile_for
-from neurocompile.errors import BackendError
 from neurocompile.ir import Graph, Node
 from neurocompile.ir.fixed_point import BIAS_EXPONENT_MAX, BIAS_MANTISSA_MAX, CURRENT_SHIFT, THRESHOLD_MAX
 from neurocompile.ir.processes import Neurons
@@ -36,24 +34,6 @@ def with_neurons(graph: Graph, **changes: Any) -> Graph:
 
 def problems(graph: Graph) -> list[tuple[str | None, str]]:
     return [(issue.node, issue.problem) for issue in LavaBackend().check(graph)]
-
-
-def layers_in_a_row(count: int) -> Graph:
-    b = Builder(4)
-    for _ in range(count):
-        b.linear(4)
-        b.relu()
-    b.linear(2)
-    return compiled(b.graph(), RATE)
-
-
-def test_the_number_of_processes() -> None:
-    assert problems(layers_in_a_row(14)) == []
-    with pytest.raises(
-        BackendError, match="takes 33 Lava processes; more than 32 start slowly or never"
-    ) as caught:
-        compile_for("lava", layers_in_a_row(15))
-    assert "--target numpy" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -113,23 +93,43 @@ def test_stock_neurons_share_a_threshold() -> None:
     assert {problem for _, problem in problems(graph)} == {LIF}
 
 
+def sources(process: dict[str, Any]) -> list[str]:
+    """The processes that one reads."""
+    return [path["source"] for path in process["paths"]] if "paths" in process else [process["from"]]
+
+
+@pytest.mark.parametrize("most", [4, 6, 32])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.__name__)
-def test_the_document(network: Network) -> None:
+def test_the_documents(network: Network, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "MOST_PROCESSES", most)
     made = plan.plan(compiled(network(), INT8), 16)
-    document = made.document(constant=True)
-    assert json.loads(json.dumps(document)) == document
-    assert document["version"] == plan.PLAN_VERSION
-    assert document["steps"] == 16
-    assert document["fixed"]
-    known = {document["source"]}
-    for process in document["processes"]:
-        sources = process["from"] if isinstance(process["from"], list) else [process["from"]]
-        assert known.issuperset(sources)
-        known.add(process["name"])
-    recorded = [p["record"]["name"] for p in document["processes"] if p.get("record")]
-    assert sorted(recorded) == sorted(made.records.values())
-    assert len(set(recorded)) == len(recorded)
+    documents = made.documents(constant=True)
+    assert json.loads(json.dumps(documents)) == documents
+    files = {"stream"}
+    for document in documents:
+        assert document["version"] == plan.PLAN_VERSION
+        assert document["steps"] == 16
+        assert document["fixed"]
+        assert len(document["processes"]) + 1 <= most
+        assert {s["file"] for s in document["sources"]} <= files
+        assert [s["name"] for s in document["sources"] if s["constant"]] in ([], [made.source])
+        known = {source["name"] for source in document["sources"]}
+        for process in document["processes"]:
+            assert known.issuperset(sources(process))
+            known.add(process["name"])
+        recorded = records(document["processes"])
+        assert files.isdisjoint(recorded)
+        assert sorted(set(recorded)) == sorted(recorded)
+        files.update(recorded)
+    assert files == {"stream", *made.records.values()}
     assert set(made.neurons) <= set(made.records)
+    assert [p["kind"] for d in documents for p in d["processes"]].count("readout") == 1
+
+
+def records(processes: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """What processes record, by the names of the files."""
+    holders = [holder for p in processes for holder in p.get("paths", [p])]
+    return {h["record"]["name"]: h["record"] for h in holders if h.get("record")}
 
 
 @pytest.mark.parametrize(
@@ -147,26 +147,31 @@ def test_what_is_sent_arrives_when_it_counts(
     options: Options, neurons: dict[str, Any], ahead: int, sends: str
 ) -> None:
     made = plan.plan(compiled(residual(), options), 6)
+    (part,) = made.parts
+    assert part.sources == {made.source: 0}
     first = {made.source: 0}
-    arrives: dict[str, set[int]] = {}
-    for p in made.processes:
-        if p["kind"] == "synapses":
-            assert p["delay"] >= 0
-            arrives[p["name"]] = {first[p["from"]] + 1 + p["delay"]}
-        else:
-            assert {step for name in p["from"] for step in arrives[name]} == {p["start"]}
+    arrives: dict[str, int] = {}
+    for p in part.processes:
+        if "paths" in p:
+            assert all(path["delay"] >= 1 for path in p["paths"])
+            (arrival,) = {first[path["source"]] + path["delay"] for path in p["paths"]}
+            arrives[p["name"]] = arrival
+        assert arrives[p.get("from", p["name"])] == p.get("start", arrival)
+        if "start" in p:
             assert p["kind"] == "readout" or neurons.items() <= p.items()
-            first[p["name"]] = p["start"] + p.get("ahead", 0)
-    assert made.total == 6 + max(first.values())
+            first[p["name"]] = p["start"] + p["ahead"]
+    assert part.total == 6 + max(first.values())
     assert first["relu2"] == 1 + ahead
-    records = [p["record"] for p in made.processes if p.get("record")]
-    assert {r["name"]: r["start"] for r in records} == {made.records[n]: first[n] for n in made.neurons}
-    assert {r["type"] for r in records} == {sends}
+    found = records(part.processes)
+    assert {name: r["start"] for name, r in found.items()} == {made.records[n]: first[n] for n in made.neurons}
+    assert {r["type"] for r in found.values()} == {sends}
 
 
-def test_of_pools_only_events_are_recorded() -> None:
+def test_of_pools_only_events_are_recorded_unless_another_part_needs_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a pool sends need not be whole, nor fit a byte."""
-    made = plan.plan(compiled(pool_of_currents(), INT8), 6)
-    (pool,) = set(made.records) - set(made.neurons)
-    records = {p["record"]["name"]: p["record"]["type"] for p in made.processes if p.get("record")}
-    assert records[made.records[pool]] == "bool"
+    for most, kind in ((32, "bool"), (4, "int32")):
+        monkeypatch.setattr(plan, "MOST_PROCESSES", most)
+        made = plan.plan(compiled(pool_of_currents(), INT8), 6)
+        (pool,) = set(made.records) - set(made.neurons)
+        found = {name: r for part in made.parts for name, r in records(part.processes).items()}
+        assert found[made.records[pool]]["type"] == kind

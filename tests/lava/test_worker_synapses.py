@@ -97,7 +97,9 @@ def graph_of(shape: tuple[int, ...], chain: Sequence[Op], integer: bool) -> Grap
 def operations(graph: Graph) -> list[dict[str, Any]]:
     """The operations of the plan's one path, with their arrays as the worker puts them in."""
     made = plan.plan(graph, 1)
-    (path,) = [p for p in made.processes if p["kind"] == "synapses"]
+    ((part,), ((process,),)) = made.parts, [part.processes for part in made.parts]
+    (path,) = process["paths"]
+    assert part.sources == {"input": 0}
     return [
         {k: made.arrays[v] if k in ("weight", "index") else v for k, v in o.items()} for o in path["operations"]
     ]
@@ -129,7 +131,7 @@ POOLS = {
 def test_max_pool(name: str, dtype: type) -> None:
     shape, pool = POOLS[name]
     made = plan.plan(graph_of(shape, [pool], integer=True), 1)
-    (window,) = [p["window"] for p in made.processes if p["kind"] == "max_pool"]
+    (window,) = [p["window"] for p in made.parts[0].processes if p["kind"] == "max_pool"]
     # Negative throughout, so that padding would win if it counted as 0.
     x = -rng.integers(1, 100, (2, *shape)).astype(dtype)
     expected = pool.run(x[None].astype(np.int32 if dtype is np.int64 else dtype))[0]

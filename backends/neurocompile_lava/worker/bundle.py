@@ -1,8 +1,9 @@
 """Runs a bundle: a network with all that it takes, on a machine that has Lava and no compiler.
 
 ``run.py`` of the bundle calls ``main``. A bundle is a folder with ``bundle.json``, which names its version, the
-encoder and the files of the layers' spikes, and ``digests.json``, with the SHA-256 of every file that is read;
-``neurocompile_lava.bundle`` writes it. Each batch of images becomes a job for a worker of its own.
+encoder, the parts of the network and the files of the layers' spikes, and ``digests.json``, with the SHA-256 of
+every file that is read; ``neurocompile_lava.bundle`` writes it. Each batch of images becomes a job for a worker of
+its own, and one after another for each part of the network.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import zipfile
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,11 +30,11 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from neurocompile_lava.worker.guard import GRACE, end_group, worker_environment, worker_folder
+from neurocompile_lava.worker.guard import GRACE, end_group, most_seconds, worker_environment, worker_folder
 
 Array = npt.NDArray[Any]
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 
 LAVA_VERSION = "0.10.0"
 """The version of lava-nc that neurocompile knows."""
@@ -42,9 +44,6 @@ DIGESTS = "digests.json"
 
 MOST_CLIPPED = 0.05
 """Of an input's values may be beyond the ceiling: with more, the images are on another scale."""
-
-BATCH = 64
-"""Images that run side by side in one network."""
 
 _LOG_LINES = 200
 _POLL = 0.1
@@ -103,11 +102,13 @@ def _run(folder: Path, given: Path | None, output: Path) -> None:
     potentials: list[Array] = []
     spikes: dict[str, list[Array]] = {layer: [] for layer in bundle["spikes"]}
     images = stream.shape[1]
-    for start in range(0, images, BATCH):
-        part = stream[:, start : start + BATCH]
+    for start in range(0, images, bundle["batch"]):
+        part = stream[:, start : start + bundle["batch"]]
         sys.stderr.write(f"images {start + 1} to {start + part.shape[1]} of {images}\n")
         with _job(folder, part) as job:
-            _work(folder, job)
+            for plan in bundle["parts"]:
+                shutil.copyfile(folder / plan, job / "plan.json")
+                _work(folder, job)
             potentials.append(_read(job, "potentials"))
             for layer, name in bundle["spikes"].items():
                 spikes[layer].append(_read(job, name))
@@ -268,14 +269,15 @@ def decide(scores: Array) -> Array:
 def _job(folder: Path, stream: Array) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="neurocompile-") as name:
         job = Path(name)
-        for file in ("plan.json", "arrays.npz"):
-            shutil.copyfile(folder / file, job / file)
+        shutil.copyfile(folder / "arrays.npz", job / "arrays.npz")
         np.save(job / "stream.npy", stream)
         yield job
 
 
 def _work(folder: Path, job: Path) -> None:
     """Have a worker do a job, and end whatever is left of it."""
+    patience = most_seconds(json.loads((job / "plan.json").read_text())["total"])
+    deadline = time.monotonic() + patience
     temporary = worker_folder()
     log: deque[str] = deque(maxlen=_LOG_LINES)
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -294,6 +296,11 @@ def _work(folder: Path, job: Path) -> None:
     reader.start()
     try:
         while worker.poll() is None:
+            if time.monotonic() > deadline:
+                raise BundleError(
+                    f"the worker did not end within {patience:g} s",
+                    "run fewer images, or on a machine that is less busy",
+                )
             with suppress(queue.Empty):
                 _follow(lines.get(timeout=_POLL), log)
     finally:

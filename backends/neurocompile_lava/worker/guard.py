@@ -33,11 +33,26 @@ SUPERVISOR_VARIABLE = "NEUROCOMPILE_SUPERVISOR"
 GRACE = 2.0
 """Seconds between asking processes to end and killing them."""
 
+START_SECONDS = 300.0
+STEP_SECONDS = 2.0
+"""What a run may take at most to start, and for each step: far more than it does even on a busy machine."""
+
 _LONGEST_FOLDER = 60
 """Characters of the folder for temporary files: a socket's name takes 40 more, and may have 104."""
 
 _POLL = 0.1
 _FAILURE = 70
+
+
+def most_seconds(steps: int) -> float:
+    """Tell after which time a worker that has not ended is ended.
+
+    Parameters
+    ----------
+    steps
+        Of Lava's.
+    """
+    return START_SECONDS + STEP_SECONDS * steps
 
 
 def worker_folder() -> Path:

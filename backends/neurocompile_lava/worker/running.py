@@ -7,6 +7,9 @@ from typing import Any
 
 from neurocompile_lava.worker.guard import emit
 
+_CHANNEL = {"pypy_channel_size": 2}
+"""Messages that a channel has room for: no process is more than a step ahead, and room is memory."""
+
 _PIECES = 20
 """How often progress is reported during a run."""
 
@@ -29,7 +32,7 @@ class Running:
         piece = math.ceil(self._total / _PIECES)
         for done in range(0, self._total, piece):
             steps = min(piece, self._total - done)
-            self._source.run(condition=self._run_steps(num_steps=steps), run_cfg=self._config)
+            self._source.run(self._run_steps(num_steps=steps), self._config, _CHANNEL)
             emit("progress", done=done + steps, total=self._total)
 
     def stop(self) -> None:

@@ -61,8 +61,8 @@ class StockNetwork(Running):
         self._arrays = arrays
         self._copies, self._rows = plan["copies"], len(stream)
         self._recorded: list[tuple[str, Any, np.dtype[Any], int, int]] = []
-        self._source = process.Source(stream=stream, name="source")
-        self._out: dict[str, Any] = {plan["source"]: self._source.s_out}
+        self._source = process.Source(streams=[stream], starts=[1], name="source")
+        self._out: dict[str, Any] = {plan["source"]: self._source.s_out_0}
         for description in plan["processes"]:
             getattr(self, f"_add_{description['kind']}")(description)
 

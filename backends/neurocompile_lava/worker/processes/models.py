@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+import functools
+from abc import ABCMeta, abstractmethod
 from collections import deque
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from neurocompile_lava.worker import synapses
 from neurocompile_lava.worker.processes.process import (
     IF,
+    PORT_IN,
+    PORT_OUT,
     Digit,
     Graded,
     MaxPool,
@@ -65,11 +68,27 @@ class _Fixed:
     @staticmethod
     def add(v: Array, current: Array, bias: Array | int = 0) -> None:
         """Add to membranes of 24 bits: the current wraps around, the membrane saturates."""
-        u = ((_Fixed.units(current) + 2**23) & (2**24 - 1)) - 2**23
-        v[:] = np.clip(v + u + bias, -_MEMBRANE_MAX, _MEMBRANE_MAX)
+        # The 18 bits that stay go to the top of an int32, and its sign comes down with them.
+        v += (current << 14) >> 8
+        v += bias
+        np.clip(v, -_MEMBRANE_MAX, _MEMBRANE_MAX, out=v)
 
 
-class _Model(PyLoihiProcessModel):  # type: ignore[misc]  # Lava has no types
+class _Ports(ABCMeta):
+    """Lets a model have any number of ports, whose types Lava looks up in its class by their names."""
+
+    dtype: type
+
+    def __getattr__(cls, name: str) -> LavaPyType:
+        if name.startswith(PORT_IN):
+            # Lava adds what comes to zeros of this type, so that the result has the type of what comes.
+            return LavaPyType(PyInPort.VEC_DENSE, np.bool_)
+        if name.startswith(PORT_OUT):
+            return LavaPyType(PyOutPort.VEC_DENSE, cls.dtype)
+        raise AttributeError(name)
+
+
+class _Model(PyLoihiProcessModel, metaclass=_Ports):  # type: ignore[misc]  # Lava has no types
     """What all models share: the arithmetic, by a second base class, the time, and how they record."""
 
     dtype: ClassVar[type]
@@ -90,11 +109,11 @@ class _Model(PyLoihiProcessModel):  # type: ignore[misc]  # Lava has no types
         """Whether what is received now counts."""
         return 0 <= self.now < int(self.parameters["steps"])
 
-    def record(self, spikes: Array) -> None:
+    def record(self, spikes: Array, record: Any) -> None:
         """Write this step's spikes into the shared memory, if there is any."""
-        if self.parameters["record"] is None:
+        if record is None:
             return
-        memory, dtype = self.parameters["record"]
+        memory, dtype = record
         sent = spikes.astype(dtype).reshape(-1)
         row = np.packbits(sent) if dtype == np.bool_ else sent.view(np.uint8)
         at = (self.time_step - 1) * len(row)
@@ -102,49 +121,90 @@ class _Model(PyLoihiProcessModel):  # type: ignore[misc]  # Lava has no types
 
 
 class _Source(_Model):
-    s_out: PyOutPort
-
     def run_spk(self) -> None:
-        stream = self.parameters["stream"]
-        late = self.time_step > len(stream)
-        now = np.zeros_like(stream[0]) if late else stream[self.time_step - 1]
-        self.s_out.send(now.astype(self.dtype))
+        streams, starts = self.parameters["streams"], self.parameters["starts"]
+        for number, (stream, start) in enumerate(zip(streams, starts, strict=True)):
+            step = self.time_step - start
+            now = stream[step] if 0 <= step < len(stream) else np.zeros_like(stream[0])
+            getattr(self, f"{PORT_OUT}{number}").send(now.astype(self.dtype))
 
 
-class _Synapses(_Model):
-    s_in: PyInPort
-    a_out: PyOutPort
+class _Path:
+    """Turns what it receives into currents, some steps later.
 
+    Parameters
+    ----------
+    path
+        As ``_Receiver`` of the processes takes it.
+    dtype, silence
+        The type of a current, and the one that is there before anything has been received.
+    """
+
+    def __init__(self, path: Any, dtype: type, silence: Array) -> None:
+        self.delay, self.record = path["delay"], path["record"]
+        self._waiting = deque([silence] * self.delay)
+        self._compute = synapses.chain(path["operations"], dtype)
+        self._received: Array | None = None
+        self._current = silence
+
+    def take(self, received: Array) -> None:
+        """Take what arrives at this step."""
+        # The same again, as of an encoder that sends a constant, gives the same again.
+        if self._received is None or not np.array_equal(received, self._received):
+            self._received, self._current = received, self._compute(received)
+        self._waiting.append(self._current)
+
+    def give(self) -> Array:
+        """Give this step's current."""
+        return self._waiting.popleft()
+
+
+class _Receiver(_Model):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        silence = np.zeros(proc_params["shape_out"], self.dtype)
-        self.waiting = deque([silence] * (1 + proc_params["delay"]))
-        self.compute = synapses.chain(proc_params["operations"], self.dtype)
+        silence = np.zeros(proc_params["shape_in"], self.dtype)
+        self.paths = [_Path(path, self.dtype, silence) for path in proc_params["paths"]]
 
     def run_spk(self) -> None:
-        self.a_out.send(self.waiting.popleft())
-        received = self.s_in.recv()
-        self.waiting.append(self.compute(received))
-        self.record(received)
+        self.receive(at_once=True)
+        self.step(functools.reduce(np.add, [path.give() for path in self.paths]))
+        # Last, so that what is sent keeps nobody waiting.
+        self.receive(at_once=False)
+
+    def receive(self, *, at_once: bool) -> None:
+        """Receive what is needed in this step, or what is not needed before the next."""
+        for number, path in enumerate(self.paths):
+            if (path.delay == 0) == at_once:
+                received = getattr(self, f"{PORT_IN}{number}").recv()
+                path.take(received)
+                self.record(received, path.record)
+
+    @abstractmethod
+    def step(self, current: Array) -> None:
+        """Do what is done at every step; the current belongs to the path."""
 
 
-class _Neurons(_Model):
-    a_in: PyInPort
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int16)
+class _Synapses(_Receiver):
+    a_out: PyOutPort
+
+    def step(self, current: Array) -> None:
+        self.a_out.send(current)
+
+
+class _Neurons(_Receiver):
+    s_out: PyOutPort
     v: Array
     bias: Array
     vth: Array
 
-    def run_spk(self) -> None:
-        current = self.a_in.recv()
+    def step(self, current: Array) -> None:
         ahead, steps = self.parameters["ahead"], self.parameters["steps"]
         if self.counts:
             self.integrate(current)
         elif steps <= self.now < steps + ahead:
             self.rest()
         fires = ahead <= self.now < ahead + steps
-        spikes = self.fire() if fires else np.zeros(current.shape)
-        self.s_out.send(spikes.astype(np.int16))
+        self.s_out.send(self.fire() if fires else np.zeros(current.shape, np.int8))
 
     @abstractmethod
     def integrate(self, current: Array) -> None:
@@ -163,23 +223,27 @@ class _Neurons(_Model):
 
 
 class _IF(_Neurons):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8)
+
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.sent: Any = 0
+        self.sent = np.zeros(proc_params["shape_in"] if proc_params["signed"] else (), np.int32)
 
     def integrate(self, current: Array) -> None:
         self.add(self.v, current, self.bias)
 
     def fire(self) -> Array:
-        spikes: Array = (self.v > self.vth).astype(self.dtype)
+        spikes: Array = (self.v > self.vth).astype(np.int8)
         if self.parameters["signed"]:
-            spikes[(self.v < 0) & (self.sent > 0)] = -1
-            self.sent = self.sent + spikes
+            spikes -= (self.v < 0) & (self.sent > 0)
+            self.sent += spikes
         self.v -= spikes * self.vth
         return spikes
 
 
 class _Digit(_Neurons):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int8)
+
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self.sent: Any = 0
@@ -196,13 +260,15 @@ class _Digit(_Neurons):
         v, limit = (self.v, self.vth) if last else (3 * self.v, 4 * self.vth)
         up = v > limit
         down = (v < -limit) & (self.sent > 0)
-        digits: Array = up.astype(self.dtype) - down
-        self.sent = 2 * self.sent + digits
+        digits: Array = up.astype(np.int8) - down
+        self.sent = 2 * self.sent + digits.astype(self.dtype)
         self.v -= 2 * digits * self.vth
         return digits
 
 
 class _Graded(_Neurons):
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int16)
+
     def integrate(self, current: Array) -> None:
         self.v[:] = 0
         self.add(self.v, current, self.bias)
@@ -211,11 +277,10 @@ class _Graded(_Neurons):
         v: Array = self.v.astype(self.wide)
         levels = self.parameters["levels"]
         parts: Array = np.clip((2 * v * levels + self.vth) // (2 * self.vth), 0, levels)
-        return parts
+        return parts.astype(np.int16)
 
 
-class _MaxPool(_Model):
-    s_in: PyInPort
+class _MaxPool(_Receiver):
     s_out: PyOutPort
 
     def __init__(self, proc_params: Any) -> None:
@@ -223,13 +288,11 @@ class _MaxPool(_Model):
         self.total = np.zeros(proc_params["shape_in"], self.wide)
         self.leading = np.zeros(proc_params["shape_out"], self.wide)
 
-    def run_spk(self) -> None:
-        received = self.s_in.recv()
-        self.record(received)
+    def step(self, current: Array) -> None:
         added = np.zeros_like(self.leading)
         if self.counts:
             radix = self.parameters["radix"]
-            self.total = radix * self.total + received
+            self.total = radix * self.total + current
             leading = synapses.max_pool(self.total, self.parameters["window"])
             added = leading - radix * self.leading
             self.leading = leading
@@ -240,26 +303,24 @@ class _Recorder(_Model):
     a_in: PyInPort
 
     def run_spk(self) -> None:
-        self.record(self.a_in.recv())
+        self.record(self.a_in.recv(), self.parameters["record"])
 
 
-class _Readout(_Model):
-    a_in: PyInPort
-
+class _Readout(_Receiver):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.total = np.zeros(proc_params["shape"], self.wide)
+        self.total = np.zeros(proc_params["shape_in"], self.wide)
         if proc_params["radix"] > 1:
             self.total += proc_params["bias"]
 
-    def run_spk(self) -> None:
-        units = self.units(self.a_in.recv())
+    def step(self, current: Array) -> None:
+        units = self.units(current)
         if self.counts and self.parameters["radix"] > 1:
             self.total = self.parameters["radix"] * self.total + units
         elif self.counts:
             self.total = self.total + units + self.parameters["bias"]
         at = (self.time_step - 1) * self.total.size
-        view = np.frombuffer(self.parameters["record"], self.total.dtype)
+        view = np.frombuffer(self.parameters["memory"], self.total.dtype)
         view[at : at + self.total.size] = self.total.reshape(-1)
 
     @abstractmethod
@@ -268,14 +329,12 @@ class _Readout(_Model):
 
 
 class _FloatingNeurons(_Floating):
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     v: Array = LavaPyType(np.ndarray, float)
     vth: Array = LavaPyType(np.ndarray, float)
     bias: Array = LavaPyType(np.ndarray, float)
 
 
 class _FixedNeurons(_Fixed):
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=24)
     v: Array = LavaPyType(np.ndarray, np.int32, precision=24)
     vth: Array = LavaPyType(np.ndarray, np.int32)
     bias: Array = LavaPyType(np.ndarray, np.int32)
@@ -287,16 +346,12 @@ class _FixedNeurons(_Fixed):
 class SourceFloat(_Floating, _Source):
     """Sends reals."""
 
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-
 
 @implements(proc=Source, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class SourceFixed(_Fixed, _Source):
     """Sends integers."""
-
-    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
 
 @implements(proc=Synapses, protocol=LoihiProtocol)
@@ -305,7 +360,6 @@ class SourceFixed(_Fixed, _Source):
 class SynapsesFloat(_Floating, _Synapses):
     """Computes in float64."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
 
@@ -315,7 +369,6 @@ class SynapsesFloat(_Floating, _Synapses):
 class SynapsesFixed(_Fixed, _Synapses):
     """Computes in int32."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     a_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
 
@@ -367,7 +420,6 @@ class GradedFixed(_FixedNeurons, _Graded):
 class MaxPoolFloat(_Floating, _MaxPool):
     """Sums up in float64."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
 
 
@@ -377,7 +429,6 @@ class MaxPoolFloat(_Floating, _MaxPool):
 class MaxPoolFixed(_Fixed, _MaxPool):
     """Sums up in int64."""
 
-    s_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
 
@@ -387,16 +438,12 @@ class MaxPoolFixed(_Fixed, _MaxPool):
 class ReadoutFloat(_Floating, _Readout):
     """Accumulates in float64."""
 
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-
 
 @implements(proc=Readout, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class ReadoutFixed(_Fixed, _Readout):
     """Accumulates in int64."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
 
 
 @implements(proc=Recorder, protocol=LoihiProtocol)
