@@ -16,7 +16,7 @@ from neurocompile.ir.paths import Source
 from neurocompile.ir.processes import Encoder
 from neurocompile_lava import manage, plan
 from neurocompile_lava.bundle import write_bundle
-from neurocompile_lava.job import Job, Report, check_probes, in_batches
+from neurocompile_lava.job import Job, Report, check_probes, doing, in_batches
 from neurocompile_lava.runtime import find_or_make
 
 _BATCH = 1024
@@ -83,9 +83,7 @@ class LavaExecutable:
         def run(part: Array, start: int, report: Report) -> Result:
             return self._run_batch(made, part, first + start, probes, report)
 
-        parts = len(made.parts)
-        doing = "running on Lava" if parts == 1 else f"running on Lava in {parts} parts, one after another"
-        return in_batches(x, images_at_once(self._graph, steps), run, progress, doing)
+        return in_batches(x, images_at_once(self._graph, steps), run, progress, doing(len(made.parts)))
 
     def close(self) -> None:  # noqa: D102
         pass

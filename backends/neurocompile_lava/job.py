@@ -129,12 +129,17 @@ def check_probes(probes: Sequence[str], neurons: Sequence[str]) -> None:
         raise BackendError(f"Lava does not record {unknown}", remedy=f"probe layers of neurons: {list(neurons)}")
 
 
+def doing(parts: int) -> str:
+    """Tell what a run of so many parts does."""
+    return "running on Lava" if parts == 1 else f"running on Lava in {parts} parts, one after another"
+
+
 def in_batches(
     x: Array,
     size: int,
     run: Callable[[Array, int, Report], Result],
     progress: Progress,
-    doing: str = "running on Lava",
+    doing: str,
 ) -> Result:
     """Run some images at a time, and join what comes out.
 

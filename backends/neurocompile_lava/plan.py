@@ -139,14 +139,6 @@ def neuron_issues(graph: Graph) -> Iterator[Issue]:
             yield from _integer_issues(node, op)
 
 
-def too_many(count: int) -> Issue:
-    """Tell that a network takes so many processes."""
-    return Issue(
-        f"takes {count} Lava processes; more than {MOST_PROCESSES} start slowly or never",
-        remedy="use a network with fewer layers, or --target numpy",
-    )
-
-
 def _integer_issues(node: Node, op: Neurons) -> Iterator[Issue]:
     threshold = _threshold(op)
     mantissa = threshold >> CURRENT_SHIFT

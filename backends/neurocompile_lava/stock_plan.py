@@ -3,7 +3,7 @@
 These are ``Sparse``, ``DelaySparse``, ``LIFReset``, ``ATRLIF`` and ``SigmaDelta``.
 
 A plan is what the worker is given: a JSON object and named arrays. Images of ``LIFReset`` follow each other in one
-run, for ``steps`` steps each, and every layer is set back when the next image reaches it. Other neurons have no
+run, and every layer is set back when the next image reaches it. Other neurons have no
 such reset: there ``copies`` of the network, one an image, run side by side, and another run starts anew.
 ``processes`` lists, each after those that it reads,
 
@@ -55,18 +55,16 @@ class StockPlan:
 
     Parameters
     ----------
-    steps
-        Of each image.
     delay
         Steps after which the last process starts with the first image.
     fixed
         Whether it computes in Loihi's integers.
     side_by_side
         Whether images run in copies of the network, and not one after another.
-    source, output
-        The names of the encoder and of the decoder.
+    sources
+        The names of what comes from outside, in the order in which it is sent.
     biases
-        What the source sends at each step beside the image, ``(values,)``.
+        What is sent behind it at each step, ``(values,)``.
     processes
         Their descriptions, as JSON holds them.
     records
@@ -75,12 +73,10 @@ class StockPlan:
         By the names under which the descriptions refer to them.
     """
 
-    steps: int
     delay: int
     fixed: bool
     side_by_side: bool
-    source: str
-    output: str
+    sources: tuple[str, ...]
     biases: Array
     processes: list[dict[str, Any]]
     records: list[dict[str, Any]]
@@ -91,17 +87,17 @@ class StockPlan:
         """How many weights it holds."""
         return sum(self.arrays[p["data"]].size for p in self.processes if p["kind"] == "sparse")
 
-    def document(self, images: int, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def document(self, images: int, steps: int, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Give the JSON object for a run that records some of the processes."""
         copies = images if self.side_by_side else 1
         return {
             "kind": "stock",
             "version": PLAN_VERSION,
-            "total": images // copies * self.steps + self.delay,
-            "steps": self.steps,
+            "total": images // copies * steps + self.delay,
+            "steps": steps,
             "copies": copies,
             "fixed": self.fixed,
-            "source": self.source,
+            "source": self.sources[0],
             "processes": [*self.processes, *records],
         }
 
@@ -140,23 +136,27 @@ def _path_issues(path: Path) -> Iterator[Issue]:
             yield Issue(problem, node.name, type(op).__name__, "choose --target lava")
 
 
-def plan(graph: Graph, steps: int) -> StockPlan:
+def plan(graph: Graph) -> StockPlan:
     """Map a graph to stock processes; ``issues`` tells what can't be."""
-    return _Planner(graph, steps).plan()
+    return _Planner(graph).plan()
 
 
 @dataclass
 class _Planner:
     graph: Graph
-    steps: int
     processes: list[dict[str, Any]] = field(default_factory=list)
     records: list[dict[str, Any]] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        (self.entry,), (self.output,) = self.graph.inputs, self.graph.outputs
-        self.fixed = self.graph.types[self.entry.name].integer
-        self.arrival = starts(self.graph, self.steps)
+        types = self.graph.types
+        self.entries = tuple(node.name for node in self.graph.inputs)
+        self.fixed = types[self.entries[0]].integer
+        # None of its neurons looks ahead, which is all that the number of steps would change.
+        self.arrival = starts(self.graph, 1)
+        sizes = [int(np.prod(types[name].shape)) for name in self.entries]
+        self.columns = dict(zip(self.entries, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+        self.inputs = sum(sizes)
 
     @cached_property
     def neurons(self) -> dict[str, StockNeurons]:
@@ -171,7 +171,7 @@ class _Planner:
     @cached_property
     def bias_columns(self) -> dict[str, tuple[int, Array]]:
         """For each layer whose bias the source sends, the first of its columns, and its different values."""
-        found, column = {}, int(np.prod(self.graph.types[self.entry.name].shape))
+        found, column = {}, self.inputs
         for name, neurons in self.neurons.items():
             values = np.unique(neurons.current)
             if np.any(values != 0):
@@ -214,12 +214,10 @@ class _Planner:
                 }
             )
         return StockPlan(
-            self.steps,
             max(self.arrival.values()),
             self.fixed,
             any(made.kind != "lif" for made in self.neurons.values()),
-            self.entry.name,
-            self.output,
+            self.entries,
             np.concatenate([np.zeros(0, np.int32), *(values for _, values in self.bias_columns.values())]),
             self.processes,
             self.records,
@@ -237,28 +235,28 @@ class _Planner:
     def _bias(self, node: Node, made: StockNeurons) -> str:
         """Add the synapses through which a layer's bias arrives, so that it acts when its input does."""
         first, values = self.bias_columns[node.name]
+        # Columns are counted from those of the first source, which begin with 0.
         columns = first + np.searchsorted(values, made.current)
         weights = sparse.csr_array((np.ones(made.size, np.int32), (np.arange(made.size), columns)))
-        return self._add(f"{node.name}.bias", self.entry.name, node, weights, 0)
+        return self._add(f"{node.name}.bias", self.entries[0], node, weights, 0)
 
     def _add(self, name: str, source: str, node: Node, weights: sparse.csr_array, exponent: int) -> str:
-        op, inputs = self.graph[source].op, weights.shape[1]
-        if source == self.entry.name:
-            inputs = int(np.prod(self.graph.types[source].shape))
-            inputs += sum(len(values) for _, values in self.bias_columns.values())
+        inputs, outside = weights.shape[1], source in self.columns
+        if outside:
+            inputs = self.inputs + sum(len(values) for _, values in self.bias_columns.values())
         self.processes.append(
             {
                 "kind": "sparse",
                 "name": name,
-                "from": source,
+                "from": self.entries[0] if outside else source,
                 # With both signs the lowest bit of a weight is left out: all are doubled.
                 "data": self._store(2 * weights.data if self.fixed else weights.data),
-                "indices": self._store(weights.indices),
+                "indices": self._store(weights.indices + self.columns.get(source, 0)),
                 "indptr": self._store(weights.indptr),
                 "shape": [weights.shape[0], inputs],
                 "weight_exp": exponent - 1 if self.fixed else 0,
                 "delay": self.arrival[node.name] - self.arrival[source] - 1,
-                "graded": not isinstance(op, Neurons) or self.neurons[source].sends != "bool",
+                "graded": outside or self.neurons[source].sends != "bool",
             }
         )
         return name

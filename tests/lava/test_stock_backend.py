@@ -25,7 +25,7 @@ from conformance.networks import (
     two_shortcuts,
     windows,
 )
-from neurocompile_lava import plan, stock, stock_plan
+from neurocompile_lava import plan, stock, stock_parts, stock_plan
 from neurocompile_lava import runtime as lava_runtime
 from neurocompile_lava.stock import StockLavaBackend, StockLavaExecutable
 
@@ -129,16 +129,25 @@ def test_a_network_runs_again_where_there_is_no_room_to_record_all(
     lava_python: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     graph = compiled(residual(), INT8)
-    monkeypatch.setattr(plan, "MOST_PROCESSES", len(stock_plan.plan(graph, 1).processes) + 2)
+    monkeypatch.setattr(plan, "MOST_PROCESSES", len(stock_plan.plan(graph).processes) + 2)
     compare(graph, images(residual(), IMAGES), lava_python)
 
 
-def test_too_many_processes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    graph = compiled(residual(), INT8)
-    count = len(stock_plan.plan(graph, 1).processes) + 2
-    monkeypatch.setattr(plan, "MOST_PROCESSES", count - 1)
-    with pytest.raises(BackendError, match=f"takes {count} Lava processes"):
-        StockLavaBackend().compile(graph)
+@pytest.mark.parametrize("options", [GRADED, SUBTRACT, INT8, ZERO], ids=["graded", "subtract", "zero", "reals"])
+def test_deep_networks_run_in_parts(options: Options, lava_python: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What leads around a layer is read from a part before."""
+    monkeypatch.setattr(stock_parts, "MOST_PROCESSES", 10)
+    graph = compiled(residual(), options)
+    parts = stock_parts.subgraphs(graph)
+    assert [len(part.inputs) for part in parts] == [1, 2, 2]
+    assert all(len(stock_plan.plan(part).processes) <= 8 for part in parts)
+    compare(graph, images(residual(), IMAGES), lava_python)
+
+
+def test_a_layer_of_too_many_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock_parts, "MOST_PROCESSES", 4)
+    found = problems(compiled(residual(), INT8))
+    assert {problem for _, problem in found} >= {"takes 6 Lava processes; more than 4 start slowly or never"}
 
 
 def test_only_neurons_are_recorded() -> None:
