@@ -119,7 +119,7 @@ class SpikeTrain:
             If the values are not all 0 or 1.
         """
         xp = namespace(matrix)
-        if matrix.ndim != 2 or 0 in matrix.shape:
+        if matrix.ndim != 2:
             raise DataError(f"a matrix (num_neurons, num_timesteps) is needed, not {list(matrix.shape)}")
         if matrix.dtype != xp.bool:
             if not bool(xp.all((matrix == 0) | (matrix == 1))):
@@ -135,7 +135,8 @@ class SpikeTrain:
         counts = xp.astype(xp.bincount(rows, minlength=neurons), xp.int64, copy=False)
         starts = xp.cumulative_sum(counts) - counts
         ranks = xp.arange(rows.shape[0], device=device) - starts[rows]
-        times = xp.full((neurons, int(xp.max(counts))), math.nan, dtype=xp.float64, device=device)
+        most = int(xp.max(counts)) if neurons else 0
+        times = xp.full((neurons, most), math.nan, dtype=xp.float64, device=device)
         times[rows, ranks] = xp.astype(keys - rows * num_timesteps, xp.float64) * dt_ms
         if neuron_ids is None:
             neuron_ids = xp.arange(neurons, device=device)
