@@ -4,6 +4,7 @@
 # make bench   measure the example networks in full, and the speed
 # make bench-speed     measure the simulator against SpikingJelly, snnTorch, Sinabs and Norse
 # make bench-methods   measure methods of conversion, ours and those of SpikingJelly and Sinabs
+# make bench-codecs    measure how long encoding takes
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint bench bench-speed bench-methods clean
+.PHONY: demo test lint bench bench-speed bench-methods bench-codecs clean
 
 demo: $(VENV)/installed
 	$(BIN)/neurocompile models/fashion-cnn.onnx --target lava
@@ -33,6 +34,9 @@ bench-speed: $(VENV)/installed-bench
 
 bench-methods: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/methods.py
+
+bench-codecs: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/codecs.py
 
 clean:
 	rm -rf $(VENV)

@@ -1,8 +1,7 @@
 """How long encoding takes: 1,000 dimensions, 100 ms in steps of 0.1 ms, with a refractory period of 2 ms.
 
 ``python benchmarks/codecs.py`` prints a table: the median and the least of many calls of each scheme, in NumPy on
-one core. ``delta`` has no single value to encode: it is timed on one step of a stream, and on a stream of 1,000
-steps.
+one core. ``delta`` has no single value to encode: it is timed on one step of a stream, and on a stream of 1,000.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from neurocompile.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/quick-start.md", "docs/losses.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/codecs.md", "docs/quick-start.md", "docs/losses.md"])
 def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     assert blocks

@@ -87,6 +87,11 @@ def constant(x: Array) -> Array:
     return x.detach() if array_api_compat.is_torch_array(x) else x
 
 
+def as_numpy(x: Array) -> Array:
+    """Return the values as a NumPy array, from whatever device they are on."""
+    return np.asarray(array_api_compat.to_device(constant(x), "cpu") if array_api_compat.is_torch_array(x) else x)
+
+
 class Draws(Protocol):
     """Random numbers of one world, in single precision or better."""
 

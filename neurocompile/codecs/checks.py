@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import Field
+from dataclasses import Field, fields
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -153,7 +153,7 @@ class Options:
     def __post_init__(self) -> None:
         checks = Checks(type(self).__name__)
         kinds = get_type_hints(type(self))
-        for field in self.__dataclass_fields__.values():
+        for field in fields(self):
             if field.init:
                 value, kind = getattr(self, field.name), kinds[field.name]
                 remedy = f"one of {', '.join(get_args(kind))}" if isinstance(value, str) else None

@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from neurocompile.codecs.arrays import Array, Draws, constant, namespace
+from neurocompile.codecs.axes import time_to_batch_first
 
 # Numbers in a part, which then stay in a core's nearest cache.
 _PART = 2**13
 # A spike in so many steps is none: 64 bits hold the sums of intervals down to this.
 _RAREST = 1e-12
 # Of a part: with more, neurons that are through draw on for long.
-_MOST_ROWS = 16
+_MOST_ROWS = 8
 
 
 class Part(NamedTuple):
@@ -162,7 +163,7 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part
             return
 
 
-def jittered(parts: Iterable[Part], steps: int, refractory: int, deviation: float, draws: Draws) -> Part:
+def jittered(times: Array, steps: int, refractory: int, deviation: float, draws: Draws) -> Array:
     """Move spikes by normal noise, keep their order and pauses, and those in the window that were in it.
 
     A spike that noise brings before the window is put to its beginning, and one too near to the spike before it as
@@ -170,8 +171,8 @@ def jittered(parts: Iterable[Part], steps: int, refractory: int, deviation: floa
 
     Parameters
     ----------
-    parts
-        Each of all neurons.
+    times
+        ``(K, M)``, of all neurons, ascending.
     steps, refractory
         T, and the steps after a spike that have none.
     deviation
@@ -181,18 +182,14 @@ def jittered(parts: Iterable[Part], steps: int, refractory: int, deviation: floa
 
     Returns
     -------
-    Part
-        Of all neurons.
+    Array
+        ``(K, M)``.
     """
-    all_parts = [part.steps for part in parts]
-    xp = namespace(*all_parts)
-    # Parts of thinned spikes have gaps, which go to the end.
-    all_times = xp.sort(xp.concat(all_parts), axis=0)
-    noise = xp.astype(xp.round(draws.normal(tuple(all_times.shape)) * deviation), xp.int64)
-    moved = (all_times + noise).clip(0, steps - 1)
-    moved = xp.where(all_times < steps, moved, all_times)
+    xp = namespace(times)
+    noise = xp.astype(xp.round(draws.normal(tuple(times.shape)) * deviation), xp.int64)
+    moved = xp.where(times < steps, (times + noise).clip(0, steps - 1), times)
     separate(moved, xp.zeros_like(moved[0]), refractory)
-    return Part(moved)
+    return moved
 
 
 def separate(times: Array, earliest: Array, refractory: int) -> Array:
@@ -232,23 +229,23 @@ def raster(parts: Iterable[Part], shape: tuple[int, int, int]) -> Array:
     Returns
     -------
     Array
-        ``(B, T, N)``, ``bool``.
+            ``(B, T, N)``, ``bool``: a view of ``(T, B, N)``, in which what is too late for the window comes last.
     """
+    batch, steps, neurons = shape
+    width = batch * neurons
+    size = steps * width
     following = iter(parts)
     first = next(following)
     xp = namespace(first.steps)
     device = array_api_compat.device(first.steps)
-    batch, steps, neurons = shape
-    size = batch * steps * neurons
     # The last place takes all that is not in the window.
     grid = xp.zeros(size + 1, dtype=xp.bool, device=device)
-    samples = xp.arange(batch, device=device)[:, None] * (steps * neurons)
-    base = xp.reshape(samples + xp.arange(neurons, device=device)[None, :], (-1,))
+    everyone = xp.arange(width, device=device)
     for part in chain([first], following):
-        places = part.steps * neurons
-        places += base if part.neurons is None else base[part.neurons]
-        grid[xp.reshape(xp.where(part.steps < steps, places, size), (-1,))] = True
-    return xp.reshape(grid[:size], shape)
+        places = part.steps * width
+        places += everyone if part.neurons is None else part.neurons
+        grid[xp.reshape(places.clip(None, size), (-1,))] = True
+    return time_to_batch_first(xp.reshape(grid[:size], (steps, batch, neurons)))
 
 
 def bernoulli(probability: Array, steps: int, draws: Draws) -> Array:

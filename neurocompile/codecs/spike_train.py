@@ -121,18 +121,23 @@ class SpikeTrain:
         xp = namespace(matrix)
         if matrix.ndim != 2:
             raise DataError(f"a matrix (num_neurons, num_timesteps) is needed, not {list(matrix.shape)}")
-        if not SpikeBatch(matrix).is_binary():
-            raise DataError("spikes that are not 0 or 1 have no train of times")
+        if matrix.dtype != xp.bool:
+            if not bool(xp.all((matrix == 0) | (matrix == 1))):
+                raise DataError("spikes that are not 0 or 1 have no train of times")
+            matrix = xp.astype(matrix, xp.bool)
         device = array_api_compat.device(matrix)
-        matrix = xp.astype(matrix, xp.bool)
         neurons, num_timesteps = (int(n) for n in matrix.shape)
-        counts = xp.sum(xp.astype(matrix, xp.int64), axis=1)
-        most = int(xp.max(counts)) if neurons else 0
-        times = xp.full((neurons, most), math.nan, dtype=xp.float64, device=device)
-        rows, steps = xp.nonzero(matrix)
+        # Encoders' spikes lie in memory step by step, and are looked through as they lie.
+        places = xp.nonzero(xp.reshape(matrix.T, (-1,)))[0]
+        steps = places // neurons
+        keys = xp.sort((places - steps * neurons) * num_timesteps + steps)
+        rows = keys // num_timesteps
+        counts = xp.astype(xp.bincount(rows, minlength=neurons), xp.int64, copy=False)
         starts = xp.cumulative_sum(counts) - counts
         ranks = xp.arange(rows.shape[0], device=device) - starts[rows]
-        times[rows, ranks] = xp.astype(steps, xp.float64) * dt_ms
+        most = int(xp.max(counts)) if neurons else 0
+        times = xp.full((neurons, most), math.nan, dtype=xp.float64, device=device)
+        times[rows, ranks] = xp.astype(keys - rows * num_timesteps, xp.float64) * dt_ms
         if neuron_ids is None:
             neuron_ids = xp.arange(neurons, device=device)
         return cls(times, neuron_ids, num_timesteps * dt_ms, dt_ms, counts, matrix)

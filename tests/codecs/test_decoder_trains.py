@@ -48,6 +48,10 @@ def test_rates_come_back_whatever_the_pauses(method: DecodingMethod, change: dic
     result = SpikeDecoder(config).decode(encoded(config), method, X)
     assert result.reconstruction_r2 is not None
     assert result.reconstruction_r2 > 0.95
+    assert (
+        SpikeDecoder(config).decode(encoded(config), method, X.tolist()).reconstruction_r2
+        == result.reconstruction_r2
+    )
     assert result.reconstruction_mse == pytest.approx(np.mean((result.values - X) ** 2))
     assert np.mean(result.values - X) == pytest.approx(0, abs=0.02)
 
@@ -275,7 +279,7 @@ def population_code() -> PopulationCode:
         (train_of("10"), "population_vector", "no centers"),
         (train_of("10", dt_ms=0.5), "spike_count", "steps of 0.5 ms"),
         (population_code(), "spike_count", "does not read a population code"),
-        (SpikeTrain.from_dense(np.zeros((0, 3), bool), 1.0), "spike_count", "no neurons"),
+        (SpikeTrain(np.zeros((0, 0)), np.zeros(0, int), 3.0, 1.0, np.zeros(0, int)), "spike_count", "no neurons"),
         (
             SpikeTrain.from_dense(np.zeros((3, 3), bool), 1.0, np.array([0, 1, 0])),
             "spike_count",

@@ -151,6 +151,11 @@ def test_every_problem_is_told_at_once() -> None:
     ]
 
 
+def test_one_number_is_no_label_of_samples() -> None:
+    with pytest.raises(DataError, match=r"stimuli have the shape \[\], not"):
+        mutual_information(3, [0, 1])
+
+
 def test_no_samples_are_an_error() -> None:
     with pytest.raises(DataError, match="no samples"):
         mutual_information(np.array([], int), np.array([], int))

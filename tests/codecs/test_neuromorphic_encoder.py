@@ -128,7 +128,8 @@ def test_tensors_stay_tensors() -> None:
 
 
 def test_it_measures_with_its_own_options() -> None:
-    metrics = NeuromorphicEncoder(EncoderConfig(dt_ms=1.0, seed=0)).benchmark_encoding(X, "temporal_ttfs")
+    encoder = NeuromorphicEncoder(EncoderConfig(dt_ms=1.0, seed=0))
+    metrics = encoder.benchmark_encoding(torch.tensor(X, requires_grad=True), "temporal_ttfs")
     assert isinstance(metrics, EncodingMetrics)
     assert metrics.mean_firing_rate_hz == pytest.approx(10)
 

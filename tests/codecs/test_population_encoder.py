@@ -141,3 +141,10 @@ def test_learned_centers_have_to_ascend_and_to_be_of_the_world():
     encoder.learned_centers = torch.tensor([0.0, 1.0])
     with pytest.raises(DataError, match="not all NumPy arrays"):
         encoder(np.linspace(0, 1, 3))
+
+
+def test_tuning_keeps_its_shape_where_it_has_that_of_the_input():
+    # 4 pictures of 4 pixels, and 4 neurons for each.
+    pictures = np.random.default_rng(0).random((4, 1, 2, 2))
+    encoder = PopulationEncoder(population_size=4, normalization="none").fit(pictures.reshape(4, 4))
+    assert encoder(pictures).aux["centers"].shape == (4, 4)

@@ -306,3 +306,12 @@ def test_temporal_codes_have_the_fields_of_their_scheme():
     ):
         with pytest.raises(DataError, match=message):
             make()
+
+
+@worlds
+def test_a_train_may_have_no_neurons_and_needs_a_step(world):
+    train = SpikeTrain.from_dense(world(np.zeros((0, 3), bool)), 1.0)
+    assert tuple(train.spike_times.shape) == (0, 0)
+    assert tuple(train.dense().shape) == (0, 3)
+    with pytest.raises(DataError, match="has no step"):
+        SpikeTrain.from_dense(world(np.zeros((2, 0), bool)), 1.0)

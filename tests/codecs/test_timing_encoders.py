@@ -160,6 +160,12 @@ def test_only_the_first_ranks_fire_where_that_is_asked_for(world):
     assert np.asarray(batch.aux["rank_order"]).tolist() == [[1, 2, 0]]
 
 
+def test_the_order_of_a_picture_is_flat():
+    aux = RankOrderEncoder(num_steps=4)(np.array([[[[1.0, 2.0], [4.0, 3.0]]]])).aux
+    assert aux["rank_order"].tolist() == [[2, 3, 1, 0]]
+    assert aux["ranks"].tolist() == [[[[3, 2], [0, 1]]]]
+
+
 def test_more_channels_than_steps_are_refused():
     with pytest.raises(DataError, match="31 channels") as caught:
         RankOrderEncoder(num_steps=30)(np.arange(31))

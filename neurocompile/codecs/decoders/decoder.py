@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,7 @@ class Decoder(Options):
         """Whether the scores are values, which are not compared with each other."""
         return False
 
+    @abstractmethod
     def scores(self, spikes: Array, batch: SpikeBatch, membrane: Array | None) -> tuple[Array, dict[str, Any]]:
         """Score each output, before the temperature.
 
@@ -54,7 +56,6 @@ class Decoder(Options):
         tuple
             The scores ``(B, C)``, and what to add to ``aux``.
         """
-        raise NotImplementedError
 
     def __call__(self, batch: SpikeBatch | Array, membrane: Array | None = None) -> DecoderOutput:
         """Decode a batch.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import array_api_compat
 import numpy as np
 
-from neurocompile.codecs.arrays import Array, admit, constant, namespace
+from neurocompile.codecs.arrays import Array, admit, as_numpy, namespace
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.errors import DataError, Issue
 
@@ -41,7 +41,7 @@ class Groups:
             raise DataError(
                 "the batch has no population_map", remedy="put (N,) into its aux: the group of each neuron"
             )
-        owners = np.asarray(constant(owners).cpu() if array_api_compat.is_torch_array(owners) else owners)
+        owners = as_numpy(owners)
         issues = []
         neurons = int(spikes.shape[2])
         if owners.shape != (neurons,):

@@ -9,7 +9,7 @@ from typing import get_args
 
 import array_api_compat
 
-from neurocompile.codecs.arrays import Array, constant, namespace
+from neurocompile.codecs.arrays import Array, as_numpy, namespace
 from neurocompile.codecs.checks import Checks, Options, whole_steps
 from neurocompile.codecs.config import EncoderConfig
 from neurocompile.codecs.decoders.output import DecodingMethod, DecodingResult
@@ -138,14 +138,11 @@ class SpikeDecoder(Options):
             values, confidence = values[0], confidence[0]
         if original is None:
             return DecodingResult(values, confidence, method)
-        xp = namespace(values)
-        encoded = constant(original)
-        decoded = (
-            xp.reshape(values, encoded.shape) if math.prod(encoded.shape) == math.prod(values.shape) else values
-        )
-        return DecodingResult(
-            values, confidence, method, mean_squared_error(encoded, decoded), r2(encoded, decoded)
-        )
+        encoded, decoded = as_numpy(original), as_numpy(values)
+        if encoded.size == decoded.size:
+            decoded = decoded.reshape(encoded.shape)
+        mse, share = mean_squared_error(encoded, decoded), r2(encoded, decoded)
+        return DecodingResult(values, confidence, method, mse, share)
 
     def _stream(self, trains: Sequence[SpikeTrain]) -> tuple[Array, Array]:
         """Return the spikes ``(samples, T, N)`` of trains as floats, and their mask."""

@@ -37,7 +37,8 @@ class DeltaEncoder(Encoder):
     """Sends an ON spike where a signal has risen by more than a threshold, and an OFF spike where it has fallen.
 
     It takes a stream in as many pieces as one likes: it goes on where the last ended, until ``reset``. The first
-    value of a stream has no spike, since there is nothing that it has changed from.
+    value of a stream has no spike, since there is nothing that it has changed from. Pieces have any length, and
+    ``num_steps`` says nothing of them.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import array_api_compat
 
@@ -81,6 +81,9 @@ class Encoder(Options):
 class ValueEncoder(Encoder):
     """Turns values that do not change in time into spikes."""
 
+    # What of aux has no place for each value, and keeps its shape.
+    _shapeless: ClassVar[tuple[str, ...]] = ()
+
     def __call__(self, x: Array) -> SpikeBatch:
         """Encode values.
 
@@ -115,7 +118,7 @@ class ValueEncoder(Encoder):
         if spikes.shape[2] == share.shape[1]:
             spikes = xp.reshape(spikes, (shape[0], spikes.shape[1], *shape[1:]))
         for name, value in aux.items():
-            if tuple(getattr(value, "shape", ())) == tuple(share.shape):
+            if name not in self._shapeless and tuple(getattr(value, "shape", ())) == tuple(share.shape):
                 aux[name] = xp.reshape(value, shape)
         return SpikeBatch(spikes, aux={**aux, "normalization": stats})
 

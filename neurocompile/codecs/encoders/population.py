@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import array_api_compat
 
@@ -52,6 +52,7 @@ class PopulationEncoder(FiringRateEncoder):
         Whether evaluation draws no Poisson spikes, but puts as many at even distances.
     """
 
+    _shapeless: ClassVar[tuple[str, ...]] = ("centers", "widths", "population_map")
     population_size: int = 8
     tuning: Tuning = "gaussian"
     centers: Centers = "linear"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import array_api_compat
 
@@ -19,8 +19,8 @@ class RankOrderEncoder(ValueEncoder):
     """Sends one spike for each channel, the largest first, at a fixed distance (Thorpe and Gautrais 1998).
 
     Equal values fire in the order of their channels. ``aux``: ``rank_order``, the channels of a sample from the
-    first to the last, and ``ranks``, each channel's place from 0 on, both ``(B, N)`` with N the flattened
-    channels; ``spike_times``, the steps ``(B, N)``, -1 where there is no spike.
+    first to the last, flattened; ``ranks``, each channel's place from 0 on, and ``spike_times``, its step or -1
+    where there is no spike, both ``(B, N)``.
 
     Parameters
     ----------
@@ -30,6 +30,7 @@ class RankOrderEncoder(ValueEncoder):
         How many channels fire, the others being too late to count; None is all.
     """
 
+    _shapeless: ClassVar[tuple[str, ...]] = ("rank_order",)
     interval: int = 1
     first: int | None = None
 

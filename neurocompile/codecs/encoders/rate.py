@@ -135,7 +135,8 @@ class FiringRateEncoder(ValueEncoder):
         grid = (self.num_steps, self.refractory_steps)
         parts = poisson_steps(flat, *grid, draws, prefix=jitter_ms > 0)
         if jitter_ms:
-            parts = iter([jittered(parts, *grid, jitter_ms / self.dt_ms, draws)])
+            times = xp.concat([part.steps for part in parts])
+            parts = iter([Part(jittered(times, *grid, jitter_ms / self.dt_ms, draws))])
         return raster(parts, self.grid(rates))
 
 
@@ -201,7 +202,10 @@ class PoissonRateEncoder(FiringRateEncoder):
         by_step = xp.reshape(xp.permute_dims(self.probability(rates), (1, 0, 2)), (steps, -1))
         parts = thinned_steps(by_step, self.refractory_steps, draws)
         if self.jitter_ms:
-            parts = iter([jittered(parts, steps, self.refractory_steps, self.jitter_ms / self.dt_ms, draws)])
+            # Candidates that were left out are gaps, which go to the end.
+            times = xp.sort(xp.concat([part.steps for part in parts]), axis=0)
+            moved = jittered(times, steps, self.refractory_steps, self.jitter_ms / self.dt_ms, draws)
+            parts = iter([Part(moved)])
         return SpikeBatch(raster(parts, (batch, steps, neurons)), aux={"rates": rates, "normalization": stats})
 
 

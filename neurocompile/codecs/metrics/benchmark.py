@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from rich.table import Table
 
-from neurocompile.codecs.arrays import admit
+from neurocompile.codecs.arrays import admit, as_numpy
 from neurocompile.codecs.checks import Checks
 from neurocompile.codecs.config import CodingScheme, EncoderConfig
 from neurocompile.codecs.decoders.output import DecodingMethod
@@ -75,7 +75,7 @@ def benchmark_encoding(
     DataError
         If the data is empty, not finite, of another rank, does not fit the scheme, or the energy is negative.
     """
-    x = np.atleast_2d(np.asarray(admit(data, "the data"), np.float64))
+    x = np.atleast_2d(as_numpy(admit(data, "the data")).astype(np.float64))
     checks = Checks("benchmark_encoding")
     checks.require(x.ndim == 2, f"the data has the shape {list(x.shape)}", "(num_samples, num_channels)")
     checks.not_negative(energy_per_spike_nj=energy_per_spike_nj)

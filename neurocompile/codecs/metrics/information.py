@@ -15,7 +15,9 @@ Labels = npt.NDArray[Any]
 Counts = npt.NDArray[np.int64]
 
 
-def mutual_information(stimuli: Labels, responses: Labels, correction: BiasCorrection = "panzeri_treves") -> float:
+def mutual_information(
+    stimuli: npt.ArrayLike, responses: npt.ArrayLike, correction: BiasCorrection = "panzeri_treves"
+) -> float:
     """Estimate the mutual information I(X; S) of discrete stimuli and responses.
 
     This is the plug-in estimate ``H(X) + H(S) - H(X, S)`` of the observed frequencies, minus its bias. From a
@@ -44,6 +46,7 @@ def mutual_information(stimuli: Labels, responses: Labels, correction: BiasCorre
     DataError
         If the samples of both are not as many, there are none, or some are NaN.
     """
+    stimuli, responses = np.asarray(stimuli), np.asarray(responses)
     _check(stimuli, responses, correction)
     table = _contingency(stimuli, responses)
     samples = int(table.sum())
@@ -101,10 +104,11 @@ def _check(stimuli: Labels, responses: Labels, correction: str) -> None:
             issues.append(Issue(f"the {name} have the shape {list(labels.shape)}, not (N,) or (N, L)"))
         if labels.dtype.kind == "f" and np.isnan(labels).any():
             issues.append(Issue(f"some of the {name} are NaN"))
-    if len(stimuli) != len(responses):
-        issues.append(Issue(f"there are {len(stimuli)} stimuli and {len(responses)} responses"))
-    elif len(stimuli) == 0:
-        issues.append(Issue("there are no samples"))
+    if stimuli.ndim and responses.ndim:
+        if len(stimuli) != len(responses):
+            issues.append(Issue(f"there are {len(stimuli)} stimuli and {len(responses)} responses"))
+        elif len(stimuli) == 0:
+            issues.append(Issue("there are no samples"))
     if correction not in get_args(BiasCorrection):
         issues.append(
             Issue(f"no bias correction '{correction}'", remedy=f"one of {', '.join(get_args(BiasCorrection))}")
