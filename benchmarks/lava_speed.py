@@ -37,6 +37,9 @@ PAGE, NUMBERS = (ROOT / "docs" / f"lava-speed.{suffix}" for suffix in ("md", "js
 
 STEPS = 32
 RATE = 0.13
+PATIENCE = 600.0
+"""Seconds that the restarts may take: Lava hangs where one of its processes fails."""
+
 SMALL = {"small mlp": (4, 16, 1024), "small cnn": (2, 4, 256)}
 """Images with a restart for each, on stock processes in one run, and on ours."""
 
@@ -50,7 +53,7 @@ def restart(network: str, integer: bool, images: int) -> dict[str, Any]:
         write(workload(network, RATE, integer=integer), images, STEPS, file)
         began = time.perf_counter()
         command = [find_or_make(silent), "-I", HERE / "on_lava" / "restart.py", file]
-        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=PATIENCE)
         seconds = time.perf_counter() - began
     found = json.loads(ran.stdout.splitlines()[-1])
     return {"images": images, "steps": images / sum(found["running"]), "all": images / seconds}

@@ -19,7 +19,9 @@ def write(network: Workload, images: int, steps: int, file: Path) -> None:
     for number, (layer, shape) in enumerate(zip(network.layers, network.shapes, strict=True)):
         (branch,) = layer.branches
         weight = branch.weight.astype(np.int32 if network.integer else np.float64)
-        described: dict[str, Any] = {"weight": f"weight{number}", "bias": f"bias{number}", "vth": layer.threshold}
+        # Lava shifts a threshold, which would fail for a float, and a process that fails hangs.
+        vth = int(layer.threshold) if network.integer else layer.threshold
+        described: dict[str, Any] = {"weight": f"weight{number}", "bias": f"bias{number}", "vth": vth}
         if weight.ndim > 2:
             # Lava convolves, where others correlate, and its channels come last.
             weight = weight[:, :, ::-1, ::-1].transpose(0, 2, 3, 1)
