@@ -3,6 +3,7 @@
 # make lint    check style, types and layering
 # make bench   measure the example networks in full, and the speed
 # make bench-speed     measure the simulator against SpikingJelly, snnTorch, Sinabs and Norse
+# make bench-lava      measure Lava with our processes against stock ones
 # make bench-methods   measure methods of conversion, ours and those of SpikingJelly and Sinabs
 # make bench-codecs    measure how long encoding takes
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 TORCH_CPU_INDEX := https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test lint bench bench-speed bench-methods bench-codecs clean
+.PHONY: demo test lint bench bench-speed bench-lava bench-methods bench-codecs clean
 
 demo: $(VENV)/installed
 	$(BIN)/neurocompile models/fashion-cnn.onnx --target lava
@@ -31,6 +32,9 @@ bench: $(VENV)/installed-dev
 
 bench-speed: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/simulator.py
+
+bench-lava: $(VENV)/installed-bench
+	$(BIN)/python benchmarks/lava_speed.py
 
 bench-methods: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/methods.py

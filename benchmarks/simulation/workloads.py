@@ -113,17 +113,19 @@ class Workload:
         (folder / f"{self.name}.json").write_text(json.dumps(layers))
 
 
+_LINEAR = {"mlp": (1200, 1200, 10), "small mlp": (256, 10)}
 _CONVOLUTIONS = {
+    "small cnn": ((1, 28, 28), ((16, 1), (32, 2))),
     "cnn": ((1, 28, 28), ((32, 1), (64, 2), (128, 2))),
     "vgg": ((3, 32, 32), ((64, 1), (128, 2), (256, 2), (256, 1), (512, 2), (512, 1), (512, 2), (512, 1))),
 }
 
 
 def workload(network: str, rate: float, *, integer: bool) -> Workload:
-    """Make one of ``cnn``, ``mlp``, ``vgg`` and ``resnet``."""
+    """Make one of ``cnn``, ``mlp``, ``vgg``, ``resnet``, ``small cnn`` and ``small mlp``."""
     builder = _Builder(network, rate, integer)
-    if network == "mlp":
-        for out in (1200, 1200, 10):
+    if network in _LINEAR:
+        for out in _LINEAR[network]:
             builder.linear(out)
     elif network == "resnet":
         builder.convolution(32, 1)
@@ -142,7 +144,7 @@ class _Builder:
 
     def __init__(self, network: str, rate: float, integer: bool) -> None:
         self.network, self.rate, self.integer = network, rate, integer
-        self.shape = (784,) if network == "mlp" else _CONVOLUTIONS.get(network, ((3, 32, 32), ()))[0]
+        self.shape = (784,) if network in _LINEAR else _CONVOLUTIONS.get(network, ((3, 32, 32), ()))[0]
         self.rng = np.random.default_rng(0)
         self.layers: list[Layer] = []
         x = _images(self.shape, _CALIBRATION_IMAGES, integer, seed=7)

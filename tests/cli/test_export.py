@@ -23,7 +23,7 @@ def deployed(folder: Path) -> Path:
 def test_writes_a_bundle(cli: Callable[..., Any], deployed: Path) -> None:
     outcome = cli("export", "small.nc", "--lava-bundle", "bundle", "--input", "images.npy")
     assert outcome == (0, "wrote bundle: see bundle/README.md\n", "")
-    for name in ("run.py", "README.md", "requirements.txt", "plan.json", "arrays.npz", "bundle.json"):
+    for name in ("run.py", "README.md", "requirements.txt", "plan-0.json", "arrays.npz", "bundle.json"):
         assert (deployed / "bundle" / name).is_file()
     np.testing.assert_array_equal(np.load(deployed / "bundle" / "images.npy"), small_network.images(5))
     assert cli("export", "small.nc", "--lava-bundle", "other").status == 0

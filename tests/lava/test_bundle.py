@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conformance.networks import average_pool, compiled, images, mlp, pool_of_spikes, rearranged
+from conformance.networks import average_pool, compiled, deep, images, mlp, pool_of_spikes, rearranged
 from neurocompile_lava import backend, plan
 from neurocompile_lava.backend import LavaBackend
 from neurocompile_lava.worker import bundle as runner
@@ -337,7 +337,7 @@ def test_a_network_of_several_parts(
     run: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(plan, "MOST_PROCESSES", 4)
-    graph, x = compiled(average_pool(), Options(precision="int8")), images(average_pool(), 3)
+    graph, x = compiled(deep(), Options(precision="int8")), images(deep(), 3)
     bundle = written(graph, tmp_path / "bundle", x)
     assert len(list(bundle.glob("plan-*.json"))) > 1
     status, said = run(bundle)
