@@ -45,7 +45,7 @@ def remedies(options: Options) -> Mapping[Cause, str]:
 
 
 def _encoding(options: Options) -> str | None:
-    if options.encoder == "poisson":
+    if options.encoder != "constant":
         return "--encoder constant"
     return "--precision float" if options.precision == "int8" else None
 
@@ -71,7 +71,7 @@ def _arrival(options: Options) -> str:
         return "--code graded or rate"
     if options.reset == "zero":
         return "--reset subtract"
-    if options.encoder == "poisson":
+    if options.encoder != "constant":
         return "--encoder constant"
     if options.wait:
         return "more --steps or --code digit"

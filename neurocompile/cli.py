@@ -45,7 +45,7 @@ from neurocompile.ir.archive import write_npz
 from neurocompile.mapping import CHIPS, ChipName, map_graph
 from neurocompile.mapping.energy import estimate
 from neurocompile.network import load
-from neurocompile.options import MOST_BITS, Options
+from neurocompile.options import MOST_BITS, Decoding, Encoding, Options
 from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document, terminal
 from neurocompile.report.compiled import Compiled
@@ -136,8 +136,8 @@ def compile_command(
     signed: bool | None = None,
     wait: Flag = False,
     precision: Literal["float", "int8"] | None = None,
-    encoder: Literal["constant", "poisson"] = "constant",
-    decoder: Literal["membrane", "count"] = "membrane",
+    encoder: Encoding = "constant",
+    decoder: Decoding = "membrane",
     balance: Literal["max", "percentile", "channel", "mse", "ridge"] | None = None,
     percentile: float | None = None,
     samples: int = 64,
@@ -185,9 +185,11 @@ def compile_command(
     precision
         Of the weights; int8 for lava and float for numpy if not given.
     encoder
-        Of the input: a constant current, or Poisson spikes.
+        Of the input: a constant current; or spikes that are drawn by intervals (poisson) or step by step
+        (bernoulli), lie at even distances (deterministic), or follow each other from the first step on (burst).
     decoder
-        Of the output: the accumulated membrane, or a count of spikes.
+        Of the output: the accumulated membrane, or the most that it was (membrane_max); a count of spikes, or the
+        neuron that fires first (first_spike).
     balance
         How thresholds are chosen: the max of a layer's activations, a percentile of them, a percentile for each
         channel, by least squares for the number of steps (mse), or with weights and biases, layer by layer
@@ -210,7 +212,7 @@ def compile_command(
     refractory
         Steps after a spike of the Poisson encoder without another; 0 if not given.
     seed
-        Of the Poisson encoder; 0 if not given.
+        Of the encoders that draw; 0 if not given.
     output
         Write the compiled network to this file.
     json_
@@ -431,7 +433,7 @@ def _idle_issues(options: Options, **given: float | None) -> Iterator[Issue]:
         "bits": ("--code graded", options.code == "graded"),
         "percentile": ("--balance percentile or channel", options.balance in ("percentile", "channel")),
         "refractory": ("--encoder poisson", options.encoder == "poisson"),
-        "seed": ("--encoder poisson", options.encoder == "poisson"),
+        "seed": ("--encoder poisson or bernoulli", options.encoder in ("poisson", "bernoulli")),
         "tolerance": ("--steps auto", False),
     }
     for name, value in given.items():

@@ -22,7 +22,7 @@ from neurocompile.frontends.model import Model
 from neurocompile.frontends.torch_module import is_module
 from neurocompile.ir import Array, Graph
 from neurocompile.ir.layers import Input
-from neurocompile.ir.processes import Encoder, EncoderCode
+from neurocompile.ir.processes import DecoderCode, Encoder, EncoderCode
 from neurocompile.network import Network
 from neurocompile.options import Options
 from neurocompile.passes import pipeline
@@ -105,7 +105,7 @@ def compile(
         raise BackendError.of(issues)
     layers = pipeline.apply(pipeline.SIMPLIFY, layers, probe)
     layers = pipeline.apply((RectifyPools(lowest(layers, calibration, pools(layers))),), layers, probe)
-    if chosen.decoder == "count":
+    if chosen.decoder in ("count", "first_spike"):
         layers = RectifyOutput()(layers)
     encoder = _encoder(trained.entry, calibration, chosen)
     fitted = _fitted(layers, encoder, calibration, chosen)
@@ -113,7 +113,8 @@ def compile(
         fitted = replace(fitted, thresholds=safe_ceilings(layers, fitted.thresholds, encoder.ceiling))
     balanced = pipeline.apply((Balance(fitted.thresholds),), fitted.layers, probe)
     progress("compiling", 2, 4)
-    graph = Lower(encoder, code, readout, fitted.starts)(balanced)
+    decoder: DecoderCode = "membrane" if chosen.decoder == "count" else chosen.decoder
+    graph = Lower(encoder, code, readout, fitted.starts, decoder)(balanced)
     progress("compiling", 3, 4)
     if chosen.precision == "float":
         # A message is not added up over steps.
@@ -153,7 +154,7 @@ def _fitted(layers: Graph, encoder: Encoder, calibration: Array, options: Option
     assert options.percentile is not None
     code, (output,) = options.spiking_code, layers.outputs
     # Counts of different neurons only compare if they share a threshold.
-    shared = output if options.decoder == "count" else None
+    shared = output if options.decoder in ("count", "first_spike") else None
     if options.balance == "ridge":
         return fit(layers, encoder, calibration, code, shared)
     if options.balance == "mse":
@@ -174,8 +175,8 @@ def _encoder(entry: Input, calibration: Array, options: Options) -> Encoder:
     else:
         largest = float(np.abs(calibration).max())
         ceiling, levels = largest or 1.0, 255 if options.precision == "int8" else 2**16 - 1
-    if options.encoder == "poisson":
-        pause = options.refractory
-        return Encoder(entry.shape, "poisson", ceiling, 0, options.seed, dtype=entry.dtype, refractory=pause)
+    if options.encoder != "constant":
+        pause = options.refractory if options.encoder == "poisson" else 0
+        return Encoder(entry.shape, options.encoder, ceiling, 0, options.seed, dtype=entry.dtype, refractory=pause)
     sends: EncoderCode = "once" if options.spiking_code.radix > 1 else "constant"
     return Encoder(entry.shape, sends, ceiling, levels, dtype=entry.dtype)

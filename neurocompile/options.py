@@ -17,8 +17,8 @@ CodeName = Literal["digit", "graded", "rate"]
 
 Balance = Literal["max", "percentile", "channel", "mse", "ridge"]
 Precision = Literal["float", "int8"]
-Encoding = Literal["constant", "poisson"]
-Decoding = Literal["membrane", "count"]
+Encoding = Literal["constant", "poisson", "bernoulli", "deterministic", "burst"]
+Decoding = Literal["membrane", "membrane_max", "count", "first_spike"]
 
 MOST_DIGITS = 10
 """Up to so many, sums of real weights are exact, and 24 bits hold a value."""
@@ -58,9 +58,11 @@ class Options:
     precision
         ``float``: reals, rounded so that their sums are exact. ``int8``: Loihi's integers.
     encoder
-        ``constant`` current, or ``poisson`` spikes.
+        ``constant`` current, or spikes: ``poisson``, ``bernoulli``, ``deterministic`` or ``burst``, as
+        ``ir.processes.input_spikes`` lays them out.
     decoder
-        ``membrane``: what the outputs have accumulated. ``count``: spikes of output neurons.
+        ``membrane``: what the outputs have accumulated; ``membrane_max``: the most that they had. ``count``:
+        spikes of output neurons; ``first_spike``: the earliest of them.
     balance
         How thresholds are chosen: the ``max`` of a layer's activations (Diehl et al. 2015), a ``percentile`` of
         them (Rueckauer et al. 2017), a percentile for each ``channel`` (Kim et al. 2020), by least squares for
@@ -70,7 +72,7 @@ class Options:
     refractory
         Steps after a spike of the Poisson encoder without another.
     seed
-        Of the Poisson encoder.
+        Of the encoders that draw.
     target
         What it is compiled for: where ``neurocompile run`` runs it unless told otherwise.
 
@@ -113,8 +115,8 @@ class Options:
                 ("--reset zero", self.reset == "zero"),
                 ("--signed", bool(self.signed)),
                 ("--wait", self.wait),
-                ("--encoder poisson", self.encoder == "poisson"),
-                ("--decoder count", self.decoder == "count"),
+                (f"--encoder {self.encoder}", self.encoder != "constant"),
+                (f"--decoder {self.decoder}", self.decoder != "membrane"),
             )
             if chosen
         )

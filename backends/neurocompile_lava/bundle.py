@@ -40,16 +40,16 @@ def write_bundle(made: Plan, graph: Graph, batch: int, folder: Path, x: Array | 
     Raises
     ------
     BackendError
-        Without images, if the input is Poisson spikes.
+        Without images, if the input is spikes.
     DeploymentError
         If something is there already, or the folder can't be written.
     """
     (entry,) = graph.inputs
     encoder = entry.op
     assert isinstance(encoder, Encoder)
-    if encoder.code == "poisson" and x is None:
+    if encoder.spikes and x is None:
         raise BackendError(
-            "Poisson spikes are drawn by neurocompile, so the bundle has to hold those of the images",
+            "input spikes are laid out by neurocompile, so the bundle has to hold those of the images",
             remedy="give the images as --input, or compile with --encoder constant",
         )
     try:
@@ -73,7 +73,7 @@ def _write(made: Plan, encoder: Encoder, batch: int, folder: Path, x: Array | No
     for name, plan in parts.items():
         write_plan(folder / name, plan)
     write_arrays(folder, made.arrays)
-    if encoder.code == "poisson":
+    if encoder.spikes:
         assert x is not None
         np.save(folder / "stream.npy", encoder.encode(x, made.steps))
     elif x is not None:

@@ -216,7 +216,16 @@ class _Planner:
             pool = {"shape_out": list(types[node.name].shape), "window": _window(op.window), "radix": op.radix}
             return [{"kind": "max_pool", **own, **synapses, **pool}]
         assert isinstance(op, Decoder)
-        return [{"kind": "readout", **own, **synapses, "bias": self._store(op.bias), "radix": op.radix}]
+        return [
+            {
+                "kind": "readout",
+                **own,
+                **synapses,
+                "bias": self._store(op.bias),
+                "radix": op.radix,
+                "reads": op.code,
+            }
+        ]
 
     def _operation(self, node: Node) -> dict[str, Any]:
         op = node.op

@@ -1,11 +1,11 @@
 """Runs a network of Lava's stock processes as its users do: anew for each image. ``python restart.py JOB.npz``.
 
 It runs in Lava's own Python and needs nothing else. A job holds ``layers``, a JSON list; each layer has its
-``kind``, ``dense`` or ``conv``, the names of its ``weight`` and ``bias`` and its threshold ``vth``, and a convolution
-has its ``stride``, ``padding`` and ``shape`` of the input, (height, width, channels). Each image of ``images`` is
-sent at every one of ``steps``; ``Var.get`` at the end of an image reads the membranes of the output neurons, which
-never fire. It prints, in JSON, the seconds of every image, with the compilation and the start of its network and
-without.
+``kind``, ``dense`` or ``conv``, the names of its ``weight`` and ``bias`` and its threshold ``vth``, and a
+convolution has its ``stride``, ``padding`` and ``shape`` of the input, (height, width, channels). Each image of
+``images`` is sent at every one of ``steps``; ``Var.get`` at the end of an image reads the membranes of the output
+neurons, which never fire. It prints, in JSON, the seconds of every image, with the compilation and the start of
+its network and without.
 """
 
 import json

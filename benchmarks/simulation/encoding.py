@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from neurocompile.ir import Array
-from neurocompile.ir.processes.poisson import poisson_spikes
+from neurocompile.ir.processes.input_spikes import input_spikes
 
 VALUES, STEPS, REFRACTORY = 1000, 1000, 20
 HERTZ, STEP_MS = 200, 0.1
@@ -21,7 +21,7 @@ def encoding() -> dict[str, float]:
     generator = np.random.default_rng(0)
     rate = generator.random(VALUES) * HERTZ * STEP_MS / 1e3
     ways: dict[str, Callable[[], Array]] = {
-        "intervals": lambda: poisson_spikes(rate, STEPS, REFRACTORY, generator),
+        "intervals": lambda: input_spikes("poisson", rate[None], STEPS, REFRACTORY, 0, 0),
         "steps": lambda: _step_by_step(rate, generator),
     }
     milliseconds: dict[str, list[float]] = {name: [] for name in ways}

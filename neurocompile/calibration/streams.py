@@ -113,7 +113,7 @@ class Streams:
     def is_constant(self, name: str) -> bool:
         """Tell whether what a node gives out is the same at every step, and what the original network computes."""
         node = self.layers[name]
-        if name in self._spikes or self.encoder.code == "poisson":
+        if name in self._spikes or self.encoder.spikes:
             return False
         return isinstance(node.op, Input) or all(self.is_constant(source) for source in node.inputs)
 

@@ -22,7 +22,7 @@ def largest_values(graph: Graph) -> dict[str, float]:
         op = node.op
         before = [bounds[name] for name in node.inputs]
         if isinstance(op, Encoder):
-            bounds[node.name] = float(max(op.levels, 1)) if op.code != "poisson" else 1.0
+            bounds[node.name] = 1.0 if op.spikes else float(max(op.levels, 1))
         elif isinstance(op, Neurons):
             bounds[node.name] = float(op.largest)
         elif isinstance(op, Synapses):

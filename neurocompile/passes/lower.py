@@ -30,6 +30,7 @@ from neurocompile.ir.processes import (
     ConvSynapses,
     CurrentSum,
     Decoder,
+    DecoderCode,
     Encoder,
     LinearSynapses,
     PoolSynapses,
@@ -73,6 +74,8 @@ class Lower:
         What the decoder makes of the outputs.
     starts
         Where the membranes of some ReLUs' neurons start; see ``Code.neurons``.
+    decoder
+        How the decoder reads the output.
     """
 
     fidelity: ClassVar[Fidelity] = "asymptotic"
@@ -80,6 +83,7 @@ class Lower:
     code: Code
     readout: Readout = "linear"
     starts: Mapping[str, Array] = field(default_factory=dict)
+    decoder: DecoderCode = "membrane"
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         rest = _values_at_rest(graph)
@@ -118,8 +122,8 @@ class Lower:
         (output,) = graph.outputs
         current = processes.add_ways("decoder", ways[output])
         bias = compact(_array(rest[output], graph.types[output].shape))
-        decoder = processes.add("decoder", Decoder(bias, 1.0, self.code.radix, self.readout), (current,))
-        return Graph.of(processes.nodes, (decoder,))
+        decoder = Decoder(bias, 1.0, self.code.radix, self.readout, self.decoder)
+        return Graph.of(processes.nodes, (processes.add("decoder", decoder, (current,)),))
 
 
 class _Processes:

@@ -98,7 +98,7 @@ def _reads_spikes(graph: Graph, node: Node) -> bool:
     if isinstance(source.op, Connections) and not isinstance(source.op, Synapses):
         return _reads_spikes(graph, source)
     if isinstance(source.op, Encoder):
-        return source.op.code == "poisson"
+        return source.op.spikes
     return isinstance(source.op, SpikeMaxPool) or (isinstance(source.op, Neurons) and source.op.largest == 1)
 
 

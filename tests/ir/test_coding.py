@@ -13,7 +13,7 @@ from neurocompile.ir.processes import (
     Encoder,
     Readout,
 )
-from neurocompile.ir.processes.poisson import poisson_spikes
+from neurocompile.ir.processes.input_spikes import input_spikes
 
 RNG = np.random.default_rng(0)
 X = RNG.uniform(-1, 1, (5, 2, 3))
@@ -91,7 +91,7 @@ def test_poisson_spikes_keep_their_rate_and_their_pauses(refractory: int) -> Non
 def test_intervals_between_poisson_spikes_are_those_of_steps() -> None:
     """A pause, and then the chances of a coin that is thrown at every step."""
     refractory, rate = 3, 0.1
-    stream = poisson_spikes(np.full(500, rate), 2000, refractory, np.random.default_rng(0))
+    (stream,) = input_spikes("poisson", np.full((1, 500), rate), 2000, refractory, 0, 0)
     chance = rate / (1 - rate * refractory)
     intervals = np.concatenate([np.diff(np.flatnonzero(neuron)) for neuron in stream.T])
     expected = chance * (1 - chance) ** np.arange(30)
@@ -101,7 +101,7 @@ def test_intervals_between_poisson_spikes_are_those_of_steps() -> None:
 
 
 def test_no_rate_is_silence_and_a_rate_of_one_never_pauses() -> None:
-    spikes = poisson_spikes(np.array([0.0, 1.0]), 50, 0, np.random.default_rng(0))
+    (spikes,) = input_spikes("poisson", np.array([[0.0, 1.0]]), 50, 0, 0, 0)
     assert spikes.sum(axis=0).tolist() == [0, 50]
 
 

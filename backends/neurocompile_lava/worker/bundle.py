@@ -181,10 +181,10 @@ def _check_python() -> None:
 def _stream(folder: Path, bundle: Mapping[str, Any], given: Path | None) -> Array:
     """Give what the encoder sends: ``(T, B, *shape)``, of a constant only the first step."""
     encoder = bundle["encoder"]
-    if encoder["code"] == "poisson":
+    if encoder["code"] not in ("constant", "once"):
         if given is not None:
             raise BundleError(
-                "this network takes Poisson spikes, which are drawn when the bundle is exported",
+                "this network takes spikes, which are laid out when the bundle is exported",
                 "leave --input out, or export it again with these images as --input",
             )
         return _load(folder / "stream.npy")

@@ -175,8 +175,8 @@ class Network(Running):
         dtype = np.dtype(np.int64 if self._fixed else np.float64)
         shape = self._shape(d["shape_in"])
         memory = self._memory("potentials", dtype, d["start"], shape)
-        bias = self._arrays[d["bias"]]
-        self._receiver(self._process.Readout, d, bias=bias, radix=d["radix"], memory=memory, **self._times(d))
+        how = {"bias": self._arrays[d["bias"]], "radix": d["radix"], "reads": d["reads"]}
+        self._receiver(self._process.Readout, d, **how, memory=memory, **self._times(d))
 
     def _add_record(self, d: dict[str, Any]) -> None:
         shape = self._shape(d["shape"])

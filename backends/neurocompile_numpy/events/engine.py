@@ -96,7 +96,7 @@ class Engine:
         """Tell whether a node gives out the same at every step."""
         node = self._graph[name]
         if isinstance(node.op, Encoder):
-            return node.op.code != "poisson"
+            return not node.op.spikes
         return isinstance(node.op, Connections) and self._never_changes(node.inputs[0])
 
     def _kernel(self, name: str) -> Kernel | None:
@@ -131,7 +131,7 @@ class Engine:
 
 
 def _encoded(op: Encoder, shape: tuple[int, ...], x: Array, steps: int, first: int) -> Stream:
-    if op.code == "poisson":
+    if op.spikes:
         return FramesStream(shape, np.arange(steps), op.encode(x, steps, first))
     frame = np.zeros(steps, np.int64)
     if op.code == "once":

@@ -202,7 +202,7 @@ def sends_spikes(graph: Graph, node: Node) -> bool:
     if isinstance(node.op, SpikeMaxPool | WireSynapses | ReshapeSynapses):
         return sends_spikes(graph, graph[node.inputs[0]])
     if isinstance(node.op, Encoder):
-        return node.op.code == "poisson"
+        return node.op.spikes
     return isinstance(node.op, IntegrateAndFire | DigitNeurons)
 
 

@@ -5,7 +5,7 @@ time, so one process can finish before the next starts. An integer stream follow
 A stream that is constant in time is a view with stride 0 along the time axis; synapses keep it so.
 """
 
-from neurocompile.ir.processes.coding import Decoder, Encoder, EncoderCode, Readout
+from neurocompile.ir.processes.coding import Decoder, DecoderCode, Encoder, EncoderCode, Readout
 from neurocompile.ir.processes.neurons import DigitNeurons, GradedNeurons, IntegrateAndFire, Neurons, Reset
 from neurocompile.ir.processes.pools import SpikeMaxPool
 from neurocompile.ir.processes.process import MOST_STEPS, Process
@@ -27,6 +27,7 @@ __all__ = [
     "ConvSynapses",
     "CurrentSum",
     "Decoder",
+    "DecoderCode",
     "DigitNeurons",
     "Encoder",
     "EncoderCode",

@@ -34,6 +34,9 @@ Array = npt.NDArray[Any]
 
 _MEMBRANE_MAX = 2**23 - 1
 
+_SINCE_FIRST = 4097
+"""What a step since the first spike counts beside spikes."""
+
 
 class _Floating:
     """Arithmetic in float64."""
@@ -312,16 +315,28 @@ class _Readout(_Receiver):
         self.total = np.zeros(proc_params["shape_in"], self.wide)
         if proc_params["radix"] > 1:
             self.total += proc_params["bias"]
+        self.most: Array | None = None
+        self.count = np.zeros_like(self.total)
 
     def step(self, current: Array) -> None:
-        units = self.units(current)
-        if self.counts and self.parameters["radix"] > 1:
-            self.total = self.parameters["radix"] * self.total + units
-        elif self.counts:
-            self.total = self.total + units + self.parameters["bias"]
-        at = (self.time_step - 1) * self.total.size
-        view = np.frombuffer(self.parameters["memory"], self.total.dtype)
-        view[at : at + self.total.size] = self.total.reshape(-1)
+        if self.counts:
+            self.take(current)
+        read = self.total if self.most is None else self.most
+        at = (self.time_step - 1) * read.size
+        view = np.frombuffer(self.parameters["memory"], read.dtype)
+        view[at : at + read.size] = read.reshape(-1)
+
+    def take(self, current: Array) -> None:
+        """Add what counts."""
+        if self.parameters["reads"] == "first_spike":
+            self.count += current > 0
+            self.total += _SINCE_FIRST * (self.count > 0) + (current > 0)
+        elif self.parameters["radix"] > 1:
+            self.total = self.parameters["radix"] * self.total + self.units(current)
+        else:
+            self.total = self.total + self.units(current) + self.parameters["bias"]
+        if self.parameters["reads"] == "membrane_max":
+            self.most = self.total if self.most is None else np.maximum(self.most, self.total)
 
     @abstractmethod
     def units(self, current: Array) -> Array:

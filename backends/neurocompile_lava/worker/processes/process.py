@@ -171,6 +171,9 @@ class Readout(_Receiver):
         Added at every step, or with the radix 2 to start with; it broadcasts.
     radix
         How much more a current is worth than one a step later.
+    reads
+        ``membrane``: what it has accumulated. ``membrane_max``: the most that it had. ``first_spike``: the steps
+        since the first current above 0, times 4097, and the number of such currents.
     start, steps
         The first step, counted from 1, that counts, and how many do.
     memory
@@ -179,8 +182,11 @@ class Readout(_Receiver):
         Those of ``_Receiver``.
     """
 
-    def __init__(self, *, bias: Array, radix: int, start: int, steps: int, memory: Any, **parameters: Any) -> None:
-        super().__init__(bias=bias, radix=radix, start=start, steps=steps, memory=memory, **parameters)
+    def __init__(
+        self, *, bias: Array, radix: int, reads: str, start: int, steps: int, memory: Any, **parameters: Any
+    ) -> None:
+        own = {"bias": bias, "radix": radix, "reads": reads, "start": start, "steps": steps, "memory": memory}
+        super().__init__(**own, **parameters)
 
 
 class Recorder(AbstractProcess):  # type: ignore[misc]
