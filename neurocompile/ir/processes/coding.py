@@ -169,7 +169,7 @@ class Decoder(Process):
     def run(self, *inputs: Array) -> Array:  # noqa: D102
         current = inputs[0]
         if self.code == "first_spike":
-            return _since_first(current > 0)
+            return _since_first(current > 0).astype(np.int64 if self.bias.dtype.kind == "i" else np.float64)
         if self.bias.dtype.kind == "i":
             current = current.astype(np.int64) << fixed_point.CURRENT_SHIFT
         if self.radix == 1:
