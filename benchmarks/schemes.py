@@ -64,8 +64,9 @@ def main() -> None:
         "# Encoders and decoders of rates",
         "",
         f"Written by `python benchmarks/schemes.py` on {platform.machine()}: fashion-cnn, `--code rate`,",
-        f"`--steps {STEPS}`, int8, 10,000 test images; the ANN has {100 * ann:.2f} %. Accuracies after 4 to {STEPS}",
-        f"steps are those of one network, which is fitted for {STEPS}. On Lava {SAMPLES} images ran, whose spikes were compared.",
+        f"`--steps {STEPS}`, int8, 10,000 test images; the ANN has {100 * ann:.2f} %.",
+        f"Accuracies after 4 to {STEPS} steps are those of one network, which is fitted for {STEPS}.",
+        f"On Lava {SAMPLES} images ran, whose spikes were compared.",
         "",
         "| encoder | decoder | 4 steps, % | 8 | 16 | 32 | loss, points (95 % confidence) | spikes per neuron "
         "| synaptic operations, millions | mismatches on Lava |",
