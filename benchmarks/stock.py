@@ -1,7 +1,7 @@
 """Measures what networks on stock Lava lose and send, and writes ``docs/stock.md``.
 
-Each row is a run of the command line, over the whole test set in the NumPy simulator, and over some images on Lava,
-whose spikes are compared.
+Each row is a run of the command line, over the whole test set in the NumPy simulator, and over some images on
+Lava, whose spikes are compared.
 """
 
 from __future__ import annotations
@@ -51,8 +51,9 @@ def main() -> None:
     page = [
         "# What networks on stock Lava lose",
         "",
-        f"Written by `python benchmarks/stock.py` on {platform.machine()}: `--target lava-stock`, int8, whole test sets.",
-        f"On Lava {SAMPLES} images ran, whose spikes were compared. fashion-cnn has max pools, which stock Lava lacks.",
+        f"Written by `python benchmarks/stock.py` on {platform.machine()}: `--target lava-stock`, int8,",
+        f"whole test sets. On Lava {SAMPLES} images ran, whose spikes were compared.",
+        "fashion-cnn has max pools, which stock Lava lacks.",
         "",
         "| network | neurons | ANN, % | SNN, % | loss, points (95 % confidence) | spikes or messages for an image "
         "| synaptic operations | mismatches on Lava |",
