@@ -6,15 +6,11 @@ Lava, whose spikes are compared.
 
 from __future__ import annotations
 
-import json
 import platform
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = Path(sys.executable).with_name("neurocompile")
+from conversion import ROOT, run
+
 STEPS, SAMPLES = 32, 16
 
 SCHEMES = (
@@ -32,11 +28,9 @@ SCHEMES = (
 
 def measured(encoder: str, decoder: str) -> dict[str, Any]:
     """Run the command line with a scheme, and give its report."""
-    options = ["--code", "rate", "--steps", str(STEPS), "--encoder", encoder, "--decoder", decoder]
-    command = [str(COMMAND), "models/fashion-cnn.onnx", "--target", "lava", *options]
-    command += ["--samples", str(SAMPLES), "--budget", "0", "--json"]
-    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    report: dict[str, Any] = json.loads(found.stdout)
+    options = ["--target", "lava", "--code", "rate", "--steps", str(STEPS), "--encoder", encoder]
+    options += ["--decoder", decoder, "--samples", str(SAMPLES), "--budget", "0"]
+    report = run("fashion-cnn", *options).report
     print(encoder, decoder, report["snn"]["accuracy"], flush=True)
     return report
 

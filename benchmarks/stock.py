@@ -6,15 +6,10 @@ Lava, whose spikes are compared.
 
 from __future__ import annotations
 
-import json
 import platform
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-COMMAND = Path(sys.executable).with_name("neurocompile")
+from conversion import ROOT, run
+
 SAMPLES = 5
 
 NETWORKS = ("digits-mlp", "fashion-resnet")
@@ -27,10 +22,8 @@ FORMS = {
 
 def row(network: str, form: str) -> str:
     """Measure a form of a network, and give its line of the table."""
-    command = [str(COMMAND), f"models/{network}.onnx", "--target", "lava-stock", *FORMS[form]]
-    command += ["--samples", str(SAMPLES), "--budget", "0", "--json"]
-    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    report: dict[str, Any] = json.loads(found.stdout)
+    options = ["--target", "lava-stock", *FORMS[form], "--samples", str(SAMPLES), "--budget", "0"]
+    report = run(network, *options).report
     ann, snn, loss, target = (report[name] for name in ("ann", "snn", "loss", "deployment"))
     cells = [
         network,
