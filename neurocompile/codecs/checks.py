@@ -158,8 +158,9 @@ class Options:
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __post_init__(self) -> None:
-        checks = Checks(type(self).__name__)
-        kinds = _types(type(self))
+        made: Any = type(self)
+        checks = Checks(made.__name__)
+        kinds = _types(made)
         for field in fields(self):
             if field.init:
                 value, kind = getattr(self, field.name), kinds[field.name]
