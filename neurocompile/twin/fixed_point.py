@@ -1,0 +1,85 @@
+"""Loihi's integers in tensors of floats: exact forwards, and straight through backwards.
+
+Rounding has a derivative of 0 or none. Backwards it counts as if it were not there (Bengio et al. 2013): so weights
+learn what they are worth as integers, while what is trained are reals.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurocompile.ir.fixed_point import (
+    BIAS_EXPONENT_MAX,
+    BIAS_MANTISSA_MAX,
+    CURRENT_SHIFT,
+    MEMBRANE_BITS,
+    MEMBRANE_MAX,
+    WEIGHT_MAX,
+)
+
+
+class _Through(torch.autograd.Function):
+    """One value forwards, and another's gradient backwards."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, exact: Tensor) -> Tensor:  # noqa: ARG004
+        return exact.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
+        return gradients[0], None
+
+
+def through(values: Tensor, exact: Tensor) -> Tensor:
+    """Give ``exact``, whose gradient goes to ``values`` as it is."""
+    given: Tensor = _Through.apply(values, exact)  # type: ignore[no-untyped-call]
+    return given
+
+
+def shift(x: Tensor, exponent: int) -> Tensor:
+    """Multiply integers by a power of two; a negative exponent rounds down."""
+    shifted = x * 2.0**exponent
+    return shifted if exponent >= 0 else through(shifted, shifted.detach().floor())
+
+
+def membrane_units(current: Tensor) -> Tensor:
+    """Give what currents are worth in a membrane, where they wrap around at 24 bits."""
+    units = current * 2.0**CURRENT_SHIFT
+    half = 2.0 ** (MEMBRANE_BITS - 1)
+    return through(units, torch.remainder(units.detach() + half, 2 * half) - half)
+
+
+def saturated(v: Tensor) -> Tensor:
+    """Keep membranes within 24 bits."""
+    return v.clamp(-MEMBRANE_MAX, MEMBRANE_MAX)
+
+
+def rounded_weight(weight: Tensor) -> Tensor:
+    """Give the nearest mantissas of weights."""
+    return weight.round().clamp(-WEIGHT_MAX, WEIGHT_MAX)
+
+
+def rounded_bias(bias: Tensor) -> Tensor:
+    """Give the nearest biases of 13 bits with the sign and an exponent, as ``ir.fixed_point.split_bias`` does."""
+    most = float(BIAS_MANTISSA_MAX << BIAS_EXPONENT_MAX)
+    whole = bias.round().clamp(-most, most)
+    rounded = whole
+    for exponent in range(1, BIAS_EXPONENT_MAX + 1):
+        unit = 2.0**exponent
+        large = rounded.abs() > BIAS_MANTISSA_MAX * unit / 2
+        rounded = torch.where(large, (whole / unit - 0.5).ceil() * unit, rounded)
+    return rounded
+
+
+def rounded_threshold(threshold: Tensor, most: float) -> Tensor:
+    """Give the nearest thresholds that a mantissa of units of current holds, from one unit to ``most``."""
+    unit = 2.0**CURRENT_SHIFT
+    return ((threshold / unit).round() * unit).clamp(unit, most)
+
+
+def rounded_membrane(v: Tensor) -> Tensor:
+    """Give the nearest membranes."""
+    return saturated(v.round())
