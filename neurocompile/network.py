@@ -257,8 +257,8 @@ class Network:
     def from_torch(self, module: torch.nn.Module) -> Network:
         """Give this network with the weights, biases, thresholds and initial membranes of a module.
 
-        Integers are those that the module's forward pass has, so the spikes are the same. Reals are rounded so that
-        their sums are exact, as the compiler's are.
+        Integers are those that the module's forward pass has, so the spikes are the same. Reals are rounded so
+        that their sums are exact, as the compiler's are.
 
         Parameters
         ----------

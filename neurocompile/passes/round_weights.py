@@ -106,9 +106,9 @@ def _largest(node: Node, bounds: Mapping[str, float], steps: int) -> float:
     if not isinstance(node.op, Neurons | Decoder):
         return max(steps, bounds[node.inputs[0]])
     held = {name: float(np.abs(values).max()) for name, values in _held(node.op).items()}
-    # In a step a spike takes a threshold off, where the membrane was not above that in the first place.
-    threshold, start = max(1.0, held.get("v_threshold", 1.0)), held.get("v_init", 0.0)
-    return max(steps * threshold, bounds[node.inputs[0]] + steps * held["bias"]) + max(0.0, start - threshold)
+    # What a membrane starts with is added once: the spare bit holds it, as long as it is no larger than the rest.
+    largest = max(held.get("v_threshold", 1.0), held.get("v_init", 0.0), 1.0)
+    return max(steps * largest, bounds[node.inputs[0]] + steps * held["bias"])
 
 
 def _held(op: Neurons | Decoder) -> dict[str, Array]:
@@ -165,6 +165,6 @@ def _too_large(node: Node, largest: float) -> GraphError:
 
 
 def _round(values: Array, bits: int) -> Array:
-    rounded: Array = np.ldexp(values, bits)
+    rounded: Array = np.asarray(np.ldexp(values, bits))
     np.rint(rounded, out=rounded)
     return np.ldexp(rounded, -bits, out=rounded)

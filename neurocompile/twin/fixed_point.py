@@ -1,7 +1,7 @@
 """Loihi's integers in tensors of floats: exact forwards, and straight through backwards.
 
-Rounding has a derivative of 0 or none. Backwards it counts as if it were not there (Bengio et al. 2013): so weights
-learn what they are worth as integers, while what is trained are reals.
+Rounding has a derivative of 0 or none. Backwards it counts as if it were not there (Bengio et al. 2013): what is
+trained are reals, and what they are worth is that of the integers.
 """
 
 from __future__ import annotations

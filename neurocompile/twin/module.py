@@ -38,6 +38,7 @@ from neurocompile.twin.synapses import (
     ReshapeTwin,
     ScaleTwin,
     SumTwin,
+    WeightedTwin,
     WireTwin,
 )
 from neurocompile.twin.windows import CONVOLUTIONS
@@ -53,6 +54,8 @@ _CONNECTIONS: dict[type[Process], Callable[[Any], nn.Module]] = {
     SpikeMaxPool: PoolOfSpikesTwin,
     WireSynapses: WireTwin,
 }
+
+_TRAINED = (WeightedTwin, NeuronsTwin, DecoderTwin)
 
 _NEURONS: dict[type[Process], Callable[[Any, Surrogate], nn.Module]] = {
     DigitNeurons: DigitTwin,
@@ -180,7 +183,7 @@ class Twin(nn.Module):
     def fields(self) -> dict[str, dict[str, Tensor]]:
         """Give what is trained as the processes have it now: for each node its fields, without gradients."""
         with torch.no_grad():
-            return {name: process.fields() for name, process in self._named() if hasattr(process, "fields")}
+            return {name: each.fields() for name, each in self._named() if isinstance(each, _TRAINED)}
 
     def _named(self) -> Iterator[tuple[str, nn.Module]]:
         return zip(self._names, self.processes, strict=True)

@@ -140,7 +140,7 @@ class DigitTwin(NeuronsTwin):
     def _most_threshold(self, op: Neurons) -> int:
         assert isinstance(op, DigitNeurons)
         # What was made by hand may have more already.
-        return max(MEMBRANE_MAX >> (op.ahead + 1), int(op.v_threshold.max()))
+        return max(int(MEMBRANE_MAX) >> (op.ahead + 1), int(op.v_threshold.max()))
 
 
 class GradedTwin(NeuronsTwin):

@@ -32,7 +32,8 @@ def each_step(kernel: Callable[[Tensor], Tensor], stream: Tensor) -> Tensor:
     if stream.stride(1) == 0:
         once = kernel(stream[:, 0])
         return once[:, None].expand(-1, steps, *once.shape[1:])
-    return kernel(stream.flatten(0, 1)).unflatten(0, (-1, steps))
+    result = kernel(stream.flatten(0, 1))
+    return result.reshape(-1, steps, *result.shape[1:])
 
 
 class WeightedTwin(nn.Module):

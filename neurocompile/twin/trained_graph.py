@@ -17,8 +17,8 @@ from neurocompile.twin.module import Twin
 def trained_graph(graph: Graph, module: torch.nn.Module) -> Graph:
     """Give a graph the weights, biases, thresholds and initial membranes of a module that was made of it.
 
-    Integers are the rounded ones that the module's forward pass has. Reals are as they were trained: a pass such as
-    ``RoundWeights`` makes their sums exact again.
+    Integers are the rounded ones that the module's forward pass has. Reals are as they were trained: a pass such
+    as ``RoundWeights`` makes their sums exact again.
 
     Parameters
     ----------

@@ -49,7 +49,8 @@ def conv(x: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
 def _places(x: Tensor, window: Window, size: tuple[int, ...]) -> Iterator[Tensor]:
     """View what each place of the window meets, ``(N, C, *positions)``, of padded images."""
     positions = window.positions(tuple(size))
+    every_channel = (slice(None), slice(None))
     for place in product(*map(range, window.kernel)):
         steps = zip(place, window.dilation, window.stride, positions, strict=True)
-        inside = [slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, s, n in steps]
-        yield x[(slice(None), slice(None), *inside)]
+        inside = (slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, s, n in steps)
+        yield x[every_channel + tuple(inside)]
