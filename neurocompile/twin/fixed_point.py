@@ -6,6 +6,7 @@ trained are reals, and what they are worth is that of the integers.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -22,34 +23,40 @@ from neurocompile.ir.fixed_point import (
 
 
 class _Through(torch.autograd.Function):
-    """One value forwards, and another's gradient backwards."""
+    """A function's values forwards, and the gradient of its argument backwards."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor, exact: Tensor) -> Tensor:  # noqa: ARG004
-        return exact.clone()
+    def forward(ctx: Any, values: Tensor, rule: Callable[[Tensor], Tensor]) -> Tensor:  # noqa: ARG004
+        return rule(values)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:  # noqa: ARG004
         return gradients[0], None
 
 
-def through(values: Tensor, exact: Tensor) -> Tensor:
-    """Give ``exact``, whose gradient goes to ``values`` as it is."""
-    given: Tensor = _Through.apply(values, exact)  # type: ignore[no-untyped-call]
+def through(values: Tensor, rule: Callable[[Tensor], Tensor]) -> Tensor:
+    """Give what a rule makes of values; the gradient goes to them as if it had changed nothing."""
+    given: Tensor = _Through.apply(values, rule)  # type: ignore[no-untyped-call]
     return given
 
 
 def shift(x: Tensor, exponent: int) -> Tensor:
     """Multiply integers by a power of two; a negative exponent rounds down."""
+    if exponent == 0:
+        return x
     shifted = x * 2.0**exponent
-    return shifted if exponent >= 0 else through(shifted, shifted.detach().floor())
+    return shifted if exponent > 0 else through(shifted, torch.floor)
 
 
 def membrane_units(current: Tensor) -> Tensor:
     """Give what currents are worth in a membrane, where they wrap around at 24 bits."""
-    units = current * 2.0**CURRENT_SHIFT
-    half = 2.0 ** (MEMBRANE_BITS - 1)
-    return through(units, torch.remainder(units.detach() + half, 2 * half) - half)
+    return through(current * 2.0**CURRENT_SHIFT, _wrapped)
+
+
+def _wrapped(units: Tensor) -> Tensor:
+    # All of it is exact: units are multiples of 2 ** 6, and the others powers of two.
+    around = 2.0**MEMBRANE_BITS
+    return units - ((units / around + 0.5).floor() * around)
 
 
 def saturated(v: Tensor) -> Tensor:

@@ -77,7 +77,7 @@ class Traces:
     spikes
         Of each layer of neurons, by its name: ``(B, T, *shape)``.
     membranes
-        Likewise, when it is decided on a spike, in thresholds.
+        Likewise, when it is decided on a spike, in thresholds; of none unless these were asked for.
     """
 
     potentials: Tensor
@@ -157,8 +157,16 @@ class Twin(nn.Module):
         assert isinstance(encoder, Encoder)
         return encoded(encoder, images, steps, first, next(self.parameters()))
 
-    def forward(self, stream: Tensor) -> Traces:
-        """Run a stream ``(B, T, *shape)``, such as ``encode`` gives, or one of one's own."""
+    def forward(self, stream: Tensor, *, membranes: bool = False) -> Traces:
+        """Run a network.
+
+        Parameters
+        ----------
+        stream
+            ``(B, T, *shape)``, such as ``encode`` gives, or one of one's own.
+        membranes
+            Whether to record these too, for a loss that reads them.
+        """
         entry = self.graph.inputs[0].name
         shape = self.graph.types[entry].shape
         if stream.dim() < 2 or tuple(stream.shape[2:]) != shape or not stream.numel():
@@ -169,16 +177,17 @@ class Twin(nn.Module):
                 remedy="give what Twin.encode makes of images",
             )
         values = {entry: stream}
-        membranes = {}
+        spikes, recorded = {}, {}
         for name, process in self._named():
             inputs = [values[i] for i in self.graph[name].inputs]
             if isinstance(process, NeuronsTwin):
-                values[name], membranes[name] = process(*inputs)
+                spikes[name], recorded[name] = process(*inputs, membranes)
+                values[name] = spikes[name]
             elif isinstance(process, DecoderTwin):
                 potentials, output = process(*inputs)
             else:
                 values[name] = process(*inputs)
-        return Traces(potentials, output, {name: values[name] for name in membranes}, membranes)
+        return Traces(potentials, output, spikes, recorded if membranes else {})
 
     def fields(self) -> dict[str, dict[str, Tensor]]:
         """Give what is trained as the processes have it now: for each node its fields, without gradients."""

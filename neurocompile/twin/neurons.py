@@ -48,21 +48,23 @@ class NeuronsTwin(nn.Module):
             self.bias = Parameter(op.bias)
             self.v_threshold = Parameter(op.v_threshold, least_threshold)
 
-    def forward(self, current: Tensor) -> tuple[Tensor, Tensor]:
-        """Give spikes, and membranes when it is decided on them, in thresholds, both ``(B, T, *shape)``."""
+    def forward(self, current: Tensor, membranes: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Give spikes, and if asked the membranes when it is decided on them, both ``(B, T, *shape)``."""
         # Sums of half precision would lose what the next steps add.
         kept = current.to(self.bias.latent.dtype)
         with torch.autocast(kept.device.type, enabled=False):
-            spikes, membranes = self.run(kept)
-        return torch.stack(spikes, dim=1), torch.stack(membranes, dim=1)
+            threshold = self.v_threshold()
+            spikes, held = self.run(kept, self.bias(), threshold)
+            recorded = torch.stack(held, dim=1) / threshold.detach() if membranes else None
+        return torch.stack(spikes, dim=1), recorded
 
     def fields(self) -> dict[str, Tensor]:
         """Give the process's fields as they are now."""
         return {"bias": self.bias(), "v_threshold": self.v_threshold()}
 
     @abstractmethod
-    def run(self, current: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Give spikes and membranes of each step."""
+    def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """Give spikes of each step, and membranes when it is decided on them."""
 
     def _most_threshold(self, op: Neurons) -> int:  # noqa: ARG002
         return THRESHOLD_MAX << CURRENT_SHIFT
@@ -84,9 +86,10 @@ class IntegrateAndFireTwin(NeuronsTwin):
     def fields(self) -> dict[str, Tensor]:  # noqa: D102
         return {**super().fields(), "v_init": self.v_init()}
 
-    def run(self, current: Tensor) -> tuple[list[Tensor], list[Tensor]]:  # noqa: D102
-        bias, threshold = self.bias(), self.v_threshold()
-        scale = threshold.detach()
+    def run(  # noqa: D102
+        self, current: Tensor, bias: Tensor, threshold: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        unit = threshold.detach()
         v = torch.zeros_like(current[:, 0]) + self.v_init()
         sent = torch.zeros_like(v)
         steps = current.unbind(1)
@@ -97,11 +100,12 @@ class IntegrateAndFireTwin(NeuronsTwin):
         for a in steps:
             if not self._wait:
                 v = self._integrated(v, a, bias)
-            membranes.append(v / scale)
-            s = self._spike((v - threshold) / scale)
-            if self._signed:
-                s = s - self._spike(-v / scale) * (sent > 0)
-                sent = sent + s.detach()
+            membranes.append(v)
+            s = self._spike(v - threshold, unit)
+            if self._signed and spikes:
+                # What was not sent can't be taken back.
+                sent = sent + spikes[-1].detach()
+                s = s - self._spike(-v, unit) * (sent > 0)
             spikes.append(s)
             v = v - s * threshold if self._reset == "subtract" else v * (1 - s)
         return spikes, membranes
@@ -114,12 +118,12 @@ class DigitTwin(NeuronsTwin):
         super().__init__(op, surrogate)
         self._ahead = op.ahead
 
-    def run(self, current: Tensor) -> tuple[list[Tensor], list[Tensor]]:  # noqa: D102
-        bias, half = self.bias(), self.v_threshold() * 2.0 ** (self._ahead - 1)
-        early = half * 4 / 3
-        if self._integer:
-            early = through(early, (half.detach().double() * 4 / 3).floor().to(half.dtype))
-        scale = 2 * half.detach()
+    def run(  # noqa: D102
+        self, current: Tensor, bias: Tensor, threshold: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        half = threshold * 2.0 ** (self._ahead - 1)
+        early = through(half, _two_thirds) if self._integer else half * 4 / 3
+        unit = 2 * half.detach()
         steps = current.unbind(1)
         silence = torch.zeros_like(steps[0])
         v, sent = silence + bias, torch.zeros_like(silence)
@@ -129,9 +133,9 @@ class DigitTwin(NeuronsTwin):
             v = self._integrated(2 * v, steps[received] if received < len(steps) else silence, 0.0)
             if k < 0:
                 continue
-            membranes.append(v / scale)
+            membranes.append(v / 2**self._ahead)
             limit = half if k == len(steps) - 1 else early
-            s = self._spike((v - limit) / scale) - self._spike((-limit - v) / scale) * (sent > 0)
+            s = self._spike(v - limit, unit) - self._spike(-limit - v, unit) * (sent > 0)
             spikes.append(s)
             sent = 2 * sent + s.detach()
             v = v - 2 * s * half
@@ -150,20 +154,23 @@ class GradedTwin(NeuronsTwin):
         super().__init__(op, surrogate)
         self._levels = op.levels
 
-    def run(self, current: Tensor) -> tuple[list[Tensor], list[Tensor]]:  # noqa: D102
-        bias, threshold = self.bias(), self.v_threshold()
+    def run(  # noqa: D102
+        self, current: Tensor, bias: Tensor, threshold: Tensor
+    ) -> tuple[list[Tensor], list[Tensor]]:
         messages, membranes = [], []
         for a in current.unbind(1):
             v = self._integrated(torch.zeros_like(a), a, bias)
-            membranes.append(v / threshold.detach())
-            # A product of a membrane and the levels takes 32 bits.
+            membranes.append(v)
+            # A product of a membrane and the levels takes more bits than float32 has.
             parts = v.double() * self._levels / threshold.double()
-            rounded = through(parts, (parts.detach() + 0.5).floor())
-            if self._integer:
-                doubled, unit = v.detach().double() * (2 * self._levels), threshold.detach().double()
-                rounded = through(parts, ((doubled + unit) / (2 * unit)).floor())
-            messages.append(rounded.clamp(0, self._levels).to(v.dtype))
+            message = through(parts, lambda x: (x + 0.5).floor())
+            messages.append(message.clamp(0, self._levels).to(v.dtype))
         return messages, membranes
+
+
+def _two_thirds(half: Tensor) -> Tensor:
+    """Give two thirds of a whole of two halves, rounded down."""
+    return (half.double() * 4 / 3).floor().to(half.dtype)
 
 
 class PoolOfSpikesTwin(nn.Module):

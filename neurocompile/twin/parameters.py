@@ -45,7 +45,7 @@ class Parameter(nn.Module):
     def forward(self) -> Tensor:
         """Give the values that the process has."""
         values = self.latent * self.unit
-        return values if self._rule is None else through(values, self._rule(values.detach()))
+        return values if self._rule is None else through(values, self._rule)
 
 
 def weight_unit(weight: Array) -> float:
