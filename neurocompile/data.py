@@ -14,7 +14,7 @@ from neurocompile.ir import Array
 _KEYS = ("x_calibration", "x_test", "y_test")
 
 _TRAINING_PAIRS = (("x_train", "y_train"), ("x_calibration", "y_calibration"))
-"""Images and labels to train on, by the names under which a file may have them; the first that it has are taken."""
+"""Images and labels to train on, by the names that a file may give them; the first that it has are taken."""
 
 _CALIBRATION = 1_000
 """Training images that thresholds are chosen from, where the file names no others."""

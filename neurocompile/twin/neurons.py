@@ -93,7 +93,8 @@ class IntegrateAndFireTwin(NeuronsTwin):
         v = torch.zeros_like(current[:, 0]) + self.v_init()
         sent = torch.zeros_like(v)
         steps = current.unbind(1)
-        spikes, membranes = [], []
+        spikes: list[Tensor] = []
+        membranes: list[Tensor] = []
         if self._wait:
             for a in steps:
                 v = self._integrated(v, a, bias)

@@ -118,8 +118,8 @@ class Surrogate:
         x
             How far the membrane is above the threshold.
         unit
-            Of the membrane, such as the threshold: the gradient is that of ``x / unit``. It broadcasts, and gets no
-            gradient.
+            Of the membrane, such as the threshold: the gradient is that of ``x / unit``. It broadcasts, and gets
+            none itself.
 
         A neuron at its threshold is silent, as those of ``neurocompile.ir`` are. With ``x = v - v_threshold`` that
         is ``v > v_threshold`` exactly: a difference of floats is 0 for equal ones only, and gradients reach the
