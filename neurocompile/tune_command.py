@@ -24,7 +24,7 @@ from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document
 from neurocompile.report.progress import ProgressDisplay
 from neurocompile.report.tuned import print_tuned
-from neurocompile.tuning.options import TuningOptions
+from neurocompile.tuning.options import SurrogateChoice, TuningOptions
 from neurocompile.tuning.tune import STEPS, tune
 
 
@@ -47,6 +47,7 @@ def tune_command(
     held_out: float = 0.05,
     patience: int = 2,
     mixed_precision: Flag = False,
+    surrogate: SurrogateChoice = "rectangular",
     seed: int = 0,
     device: str | None = None,
     checkpoint: Path | None = None,
@@ -95,6 +96,8 @@ def tune_command(
         It ends after so many epochs in a row that were not better.
     mixed_precision
         Let synapses compute in bfloat16 while they are trained.
+    surrogate
+        Whose gradients spikes have.
     seed
         Of the order of the images, and of which are held out.
     device
@@ -135,6 +138,7 @@ def tune_command(
         held_out=held_out,
         patience=patience,
         mixed_precision=mixed_precision,
+        surrogate=surrogate,
         seed=seed,
         device=device,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-from neurocompile.checks import number_issues, whole_issues
+from neurocompile.checks import choice_issues, number_issues, whole_issues
 from neurocompile.errors import DataError, Issue
 
 LOSSES: Mapping[str, Any] = {
@@ -21,6 +21,10 @@ LOSSES: Mapping[str, Any] = {
     "range_weight": 0.0,
 }
 """Fields of ``LossConfig``: besides the classes, squares of rates, so that spikes become few."""
+
+
+SurrogateChoice = Literal["rectangular", "triangle", "arctan", "fast_sigmoid", "sigmoid"]
+"""The names of ``twin.Surrogate``, which can't be imported without PyTorch."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,10 @@ class TuningOptions:
         It ends after so many epochs in a row that were not better.
     mixed_precision
         Whether synapses compute in bfloat16.
+    surrogate
+        Of the spikes' gradients, as ``neurocompile.twin.Surrogate`` names them. By the rectangle of the width of a
+        threshold the rate of a neuron with a constant current has the gradient 1 from 0 to its largest value, and
+        else 0: that of its staircase, straight through.
     seed
         Of the order of the images, and of which are held out.
     device
@@ -64,6 +72,7 @@ class TuningOptions:
     held_out: float = 0.05
     patience: int = 2
     mixed_precision: bool = False
+    surrogate: SurrogateChoice = "rectangular"
     seed: int = 0
     device: str | None = None
 
@@ -77,6 +86,7 @@ class TuningOptions:
         return {**asdict(self), "losses": {**LOSSES, **self.losses}}
 
     def _issues(self) -> Iterator[Issue]:
+        yield from choice_issues("surrogate", self.surrogate, get_args(SurrogateChoice))
         for name in ("epochs", "batch_size", "patience"):
             yield from whole_issues(name, getattr(self, name))
         yield from number_issues("learning_rate", self.learning_rate, 0, 1, above=True)

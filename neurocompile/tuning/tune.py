@@ -70,6 +70,7 @@ def tune(
     """
     with needing_torch("neurocompile.tuning"):
         from neurocompile.tuning.training import Examples, Trainer
+        from neurocompile.twin import Surrogate
     chosen = Options(code="rate", steps=STEPS) if options is None else options
     how = TuningOptions() if tuning is None else tuning
     trained = model if isinstance(model, Model) else Model.read(model)
@@ -79,7 +80,7 @@ def tune(
     network = compile(trained, data.x_calibration, chosen, progress=progress)
     decoder = network.graph[network.graph.outputs[0]].op
     assert isinstance(decoder, Decoder)
-    twin = network.to_torch()
+    twin = network.to_torch(Surrogate(how.surrogate))
     teacher = None
     if how.distillation:
         progress("asking the original network", 0, 1)

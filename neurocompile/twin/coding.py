@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from neurocompile.ir import Array
 from neurocompile.ir.fixed_point import CURRENT_SHIFT
 from neurocompile.ir.processes import Decoder, Encoder
-from neurocompile.twin.parameters import Parameter
+from neurocompile.twin.parameters import Parameter, full_precision
 
 
 def encoded(encoder: Encoder, images: Tensor | Array, steps: int, first: int, like: Tensor) -> Tensor:
@@ -44,10 +44,7 @@ class DecoderTwin(nn.Module):
         super().__init__()
         self._integer = op.bias.dtype.kind == "i"
         self._decoder = op
-        if self._integer:
-            self.bias = Parameter(op.bias, torch.round, 1 / op.unit)
-        else:
-            self.bias = Parameter(op.bias)
+        self.bias = Parameter(op.bias, torch.round if self._integer else None, 1 / op.unit)
 
     def forward(self, current: Tensor) -> tuple[Tensor, Tensor]:
         """Give what is accumulated, in float64, and what each step adds to the scores.
@@ -58,7 +55,7 @@ class DecoderTwin(nn.Module):
             Both ``(B, T, *outputs)``. The mean over T of the second is what ``Decoder.scores`` estimates.
         """
         steps, decoder = current.shape[1], self._decoder
-        with torch.autocast(current.device.type, enabled=False):
+        with full_precision(current.device):
             wide, bias = current.double(), self.bias().double()
             if self._integer:
                 wide = wide * 2.0**CURRENT_SHIFT

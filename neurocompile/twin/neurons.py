@@ -18,7 +18,7 @@ from neurocompile.twin.fixed_point import (
     saturated,
     through,
 )
-from neurocompile.twin.parameters import Parameter, least_threshold
+from neurocompile.twin.parameters import Parameter, full_precision, least_threshold
 from neurocompile.twin.surrogates import Surrogate
 
 
@@ -52,7 +52,7 @@ class NeuronsTwin(nn.Module):
         """Give spikes, and if asked the membranes when it is decided on them, both ``(B, T, *shape)``."""
         # Sums of half precision would lose what the next steps add.
         kept = current.to(self.bias.latent.dtype)
-        with torch.autocast(kept.device.type, enabled=False):
+        with full_precision(kept.device):
             threshold = self.v_threshold()
             spikes, held = self.run(kept, self.bias(), threshold)
             recorded = torch.stack(held, dim=1) / threshold.detach() if membranes else None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -21,8 +23,8 @@ LEAST_THRESHOLD = 2.0**-10
 class Parameter(nn.Module):
     """An array of a process, trained in units of its own.
 
-    An optimiser moves all values by about as much, so integers in the hundreds of thousands and in the tens are
-    brought to about 1.
+    An optimiser such as Adam moves all values by about as much in a step: weights of an input that is counted in
+    65,535ths, and integers in the thousands, are brought to the size of others.
 
     Parameters
     ----------
@@ -31,15 +33,16 @@ class Parameter(nn.Module):
     rule
         What the process may have instead.
     unit
-        Of what is trained; a power of two or any other real, since integers are rounded.
+        Of what is trained, which the power of two that is nearest to it stands for: so nothing is rounded.
     """
 
     unit: Tensor
 
     def __init__(self, values: Array, rule: Rule | None = None, unit: float = 1.0) -> None:
         super().__init__()
-        self.register_buffer("unit", torch.tensor(unit, dtype=torch.float64))
-        self.latent = nn.Parameter(torch.tensor(values.astype(np.float64) / unit))
+        power = 2.0 ** round(math.log2(unit))
+        self.register_buffer("unit", torch.tensor(power, dtype=torch.float64))
+        self.latent = nn.Parameter(torch.tensor(values.astype(np.float64) / power))
         self._rule = rule
 
     def forward(self) -> Tensor:
@@ -58,3 +61,10 @@ def weight_unit(weight: Array) -> float:
 def least_threshold(threshold: Tensor) -> Tensor:
     """Keep real thresholds above 0."""
     return threshold.clamp(min=LEAST_THRESHOLD)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Keep autocast from what follows; devices without it need no keeping."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)

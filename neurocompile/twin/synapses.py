@@ -49,10 +49,7 @@ class WeightedTwin(nn.Module):
         super().__init__()
         self._integer = op.weight.dtype.kind == "i"
         self._exponent = op.weight_exponent
-        if self._integer:
-            self.weight = Parameter(op.weight, rounded_weight, weight_unit(op.weight))
-        else:
-            self.weight = Parameter(op.weight)
+        self.weight = Parameter(op.weight, rounded_weight if self._integer else None, weight_unit(op.weight))
 
     def forward(self, *streams: Tensor) -> Tensor:
         """Give the current."""
