@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from neurocompile.backend import Result
     from neurocompile.checker import Check, check
     from neurocompile.compiler import compile
+    from neurocompile.data import TrainingData
     from neurocompile.errors import NeurocompileError
     from neurocompile.evaluate import Evaluation
     from neurocompile.frontends.model import Model
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from neurocompile.options import Options
     from neurocompile.parallel import threads
     from neurocompile.search import fewest_steps
+    from neurocompile.tuning.options import TuningOptions
+    from neurocompile.tuning.result import Tuned
+    from neurocompile.tuning.tune import tune
 
 __all__ = [
     "Check",
@@ -25,12 +29,16 @@ __all__ = [
     "NeurocompileError",
     "Options",
     "Result",
+    "TrainingData",
+    "Tuned",
+    "TuningOptions",
     "check",
     "compile",
     "fewest_steps",
     "load",
     "register_operator",
     "threads",
+    "tune",
 ]
 
 _HOMES = {
@@ -42,12 +50,16 @@ _HOMES = {
     "NeurocompileError": "errors",
     "Options": "options",
     "Result": "backend",
+    "TrainingData": "data",
+    "Tuned": "tuning.result",
+    "TuningOptions": "tuning.options",
     "check": "checker",
     "compile": "compiler",
     "fewest_steps": "search",
     "load": "network",
     "register_operator": "frontends.onnx_ops",
     "threads": "parallel",
+    "tune": "tuning.tune",
 }
 
 

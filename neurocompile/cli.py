@@ -1,4 +1,4 @@
-"""The command line: ``neurocompile MODEL``, and the commands ``check``, ``run``, ``export`` and ``lava``."""
+"""The command line: ``neurocompile MODEL``, and ``check``, ``run``, ``tune``, ``export`` and ``lava``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison, Ran
 from neurocompile.report.progress import ProgressDisplay
 from neurocompile.search import fewest_steps
+from neurocompile.tune_command import tune_command
 
 MISMATCH = 1
 """Exit status where the target's spikes are not the simulated ones."""
@@ -74,6 +75,7 @@ app = App(
 )
 app.command(lava_command.app)
 app.command(export_command, name="export")
+app.command(tune_command, name="tune")
 
 Steps = int | Literal["auto"]
 
