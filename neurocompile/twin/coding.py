@@ -9,15 +9,16 @@ from torch import Tensor, nn
 from neurocompile.ir import Array
 from neurocompile.ir.fixed_point import CURRENT_SHIFT
 from neurocompile.ir.processes import Decoder, Encoder
+from neurocompile.ir.processes.coding import SINCE_FIRST
 from neurocompile.twin.parameters import Parameter, full_precision
 
 
 def encoded(encoder: Encoder, images: Tensor | Array, steps: int, first: int, like: Tensor) -> Tensor:
     """Encode images ``(B, *shape)`` as the stream ``(B, T, *shape)``, of the type and on the device of a tensor.
 
-    Poisson spikes are NumPy's, so that they are those of the engine.
+    Spikes are laid out by NumPy, so that they are those of the engine.
     """
-    if encoder.code == "poisson":
+    if encoder.spikes:
         array = images.detach().cpu().numpy() if isinstance(images, Tensor) else images
         stream = np.moveaxis(encoder.encode(array, steps, first), 0, 1)
         return torch.tensor(stream, dtype=like.dtype, device=like.device)
@@ -52,7 +53,8 @@ class DecoderTwin(nn.Module):
         Returns
         -------
         potentials, output
-            Both ``(B, T, *outputs)``. The mean over T of the second is what ``Decoder.scores`` estimates.
+            Both ``(B, T, *outputs)``. The mean over T of the second is what ``Decoder.scores`` estimates, or would
+            if the decoder read the membrane at the end: training has that for a goal.
         """
         steps, decoder = current.shape[1], self._decoder
         with full_precision(current.device):
@@ -61,7 +63,7 @@ class DecoderTwin(nn.Module):
                 wide = wide * 2.0**CURRENT_SHIFT
             if decoder.radix == 1:
                 added = wide + bias
-                return added.cumsum(1), added * decoder.unit
+                return self._read(added.cumsum(1), current), added * decoder.unit
             total, totals = bias.expand_as(wide[:, 0]), []
             for now in wide.unbind(1):
                 total = decoder.radix * total + now
@@ -69,6 +71,14 @@ class DecoderTwin(nn.Module):
             powers = torch.arange(1, steps + 1, device=wide.device).reshape(-1, *[1] * (wide.dim() - 2))
             worth = steps * float(decoder.radix) ** -powers.double()
             return torch.stack(totals, dim=1), (bias + wide * worth) * decoder.unit
+
+    def _read(self, total: Tensor, current: Tensor) -> Tensor:
+        if self._decoder.code == "membrane_max":
+            return total.cummax(1).values
+        if self._decoder.code == "first_spike":
+            count = (current > 0).double().cumsum(1)
+            return (count > 0).double().cumsum(1) * SINCE_FIRST + count
+        return total
 
     def fields(self) -> dict[str, Tensor]:
         """Give the process's fields as they are now."""
