@@ -160,7 +160,13 @@ def save_data(path: Path, data: Dataset) -> None:
     members = (np.flatnonzero(data.y_train == label) for label in classes)
     per_class = CALIBRATION_IMAGES // len(classes)
     chosen = np.sort(np.concatenate([generator.choice(m, per_class, replace=False) for m in members]))
-    np.savez_compressed(path, x_calibration=data.x_train[chosen], x_test=data.x_test, y_test=data.y_test)
+    np.savez_compressed(
+        path,
+        x_calibration=data.x_train[chosen],
+        x_test=data.x_test,
+        y_test=data.y_test,
+        y_calibration=data.y_train[chosen],
+    )
 
 
 def publish(name: str, model: nn.Module, data: Dataset) -> None:

@@ -15,7 +15,10 @@ from neurocompile.cli import main
 ROOT = Path(__file__).resolve().parent.parent
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/codecs.md", "docs/quick-start.md", "docs/losses.md"])
+DOCUMENTS = ("README.md", "docs/codecs.md", "docs/quick-start.md", "docs/losses.md", "docs/tuning.md")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_examples_run(document: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / document).read_text(), re.DOTALL)
     assert blocks
@@ -48,6 +51,7 @@ def test_json_fields_are_documented(
     reports = {
         "neurocompile MODEL --json": printed(str(digits), *options, "-o", "digits.nc"),
         "neurocompile run DEPLOYMENT --json": printed("run", "digits.nc", "--input", "images.npy"),
+        "neurocompile tune MODEL --json": printed("tune", str(digits), "--epochs", "1"),
         "neurocompile check MODEL --json": printed("check", str(digits), "--chip", "loihi2"),
     }
     # It is the same in both, and described once.

@@ -42,8 +42,12 @@ CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {
 
 def conv(x: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
     """Correlate with kernels ``(out, C // groups, *kernel)``."""
+    images = padded(x, window)
+    if len(window.kernel) == 2:
+        # On CPUs it takes less than half the time.
+        images, weight = (each.contiguous(memory_format=torch.channels_last) for each in (images, weight))
     convolution = CONVOLUTIONS[len(window.kernel)]
-    return convolution(padded(x, window), weight, stride=window.stride, dilation=window.dilation, groups=groups)
+    return convolution(images, weight, stride=window.stride, dilation=window.dilation, groups=groups)
 
 
 def _places(x: Tensor, window: Window, size: tuple[int, ...]) -> Iterator[Tensor]:

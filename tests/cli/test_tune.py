@@ -9,20 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from tuning_problem import arrays
 
 import neurocompile as nc
 
 QUICK = ("--epochs", "1", "--batch-size", "64", "--threads", "1")
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

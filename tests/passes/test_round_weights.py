@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -48,6 +49,44 @@ def test_spikes_do_not_depend_on_the_order_of_summation() -> None:
     found = run(with_input_order(graph, order), {"x": stream[..., order]}, keep=["relu2", "decoder"])
     np.testing.assert_array_equal(found["relu2"], expected["relu2"])
     np.testing.assert_array_equal(found["decoder"], expected["decoder"])
+
+
+def test_thresholds_and_starts_that_were_trained_are_rounded_too() -> None:
+    """Then a membrane is a multiple of a power of two throughout, and sums of such are exact."""
+    rng = np.random.default_rng(0)
+    layers = chain(
+        (30,), Linear(rng.normal(size=(20, 30)), np.zeros(20)), ReLU(), Linear(np.eye(20), np.zeros(20))
+    )
+    x = rng.uniform(-1, 1, (8, 30))
+    processes, _ = rounded(layers, x)
+    trained = [
+        Node(n.name, replace(n.op, v_threshold=rng.uniform(0.5, 2, 20), v_init=rng.uniform(0, 0.5, 20)), n.inputs)
+        if isinstance(n.op, IntegrateAndFire)
+        else n
+        for n in processes.nodes
+    ]
+    op = RoundWeights()(Graph(tuple(trained), processes.outputs))["relu2"].op
+    assert isinstance(op, IntegrateAndFire)
+    for values in (op.v_threshold, op.v_init):
+        places = np.ldexp(values, 36)
+        assert not np.array_equal(values, np.rint(values))
+        np.testing.assert_array_equal(places, np.rint(places))
+
+
+def test_larger_thresholds_leave_fewer_places() -> None:
+    layers = chain((3,), Linear(np.eye(3), np.zeros(3)), ReLU(), Linear(np.eye(3), np.zeros(3)))
+    processes, graph = rounded(layers, np.ones((4, 3)))
+    large = [
+        Node(n.name, replace(n.op, v_threshold=np.array(2.0**20 + 1 / 3)), n.inputs)
+        if isinstance(n.op, IntegrateAndFire)
+        else n
+        for n in processes.nodes
+    ]
+    op = RoundWeights()(Graph(tuple(large), processes.outputs))["relu2"].op
+    assert isinstance(op, IntegrateAndFire)
+    # 52 bits of which 20 are the threshold's and 12 those of the steps.
+    assert float(op.v_threshold) == 2.0**20 + round(2**20 / 3) / 2**20
+    assert RoundWeights()(graph) == graph
 
 
 def test_order_matters_without_rounding() -> None:
