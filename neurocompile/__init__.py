@@ -4,25 +4,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from neurocompile.ann_to_snn import ANNtoSNNConverter
     from neurocompile.backend import Result
     from neurocompile.checker import Check, check
+    from neurocompile.codecs.config import EncoderConfig
+    from neurocompile.codecs.protocol import ConversionResult
     from neurocompile.compiler import compile
     from neurocompile.errors import NeurocompileError
     from neurocompile.evaluate import Evaluation
     from neurocompile.frontends.model import Model
     from neurocompile.frontends.onnx_ops import register_operator
     from neurocompile.network import Deployment, Network, load
+    from neurocompile.neuromorphic import NeuromorphicEncoder
     from neurocompile.options import Options
     from neurocompile.parallel import threads
     from neurocompile.search import fewest_steps
 
 __all__ = [
+    "ANNtoSNNConverter",
     "Check",
+    "ConversionResult",
     "Deployment",
+    "EncoderConfig",
     "Evaluation",
     "Model",
     "Network",
     "NeurocompileError",
+    "NeuromorphicEncoder",
     "Options",
     "Result",
     "check",
@@ -34,12 +42,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ANNtoSNNConverter": "ann_to_snn",
     "Check": "checker",
+    "ConversionResult": "codecs.protocol",
     "Deployment": "network",
+    "EncoderConfig": "codecs.config",
     "Evaluation": "evaluate",
     "Model": "frontends.model",
     "Network": "network",
     "NeurocompileError": "errors",
+    "NeuromorphicEncoder": "neuromorphic",
     "Options": "options",
     "Result": "backend",
     "check": "checker",

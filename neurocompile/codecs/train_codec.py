@@ -1,4 +1,4 @@
-"""The encoder document's interface: values to spike trains and back."""
+"""Values to spike trains and back, by every scheme."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from neurocompile.errors import DataError
 
 
 @dataclass(frozen=True)
-class NeuromorphicEncoder:
+class TrainCodec:
     """Encodes values as spike trains by every scheme, and decodes them.
 
     With a seed, equal calls give equal spikes. Values are ``(num_channels,)`` or ``(batch, num_channels)``; the
     neurons of a batch's samples follow each other in a train, sample after sample, and their ``neuron_ids`` begin
     again with each. Decoded values are shares of [0, 1]: what 0 and 1 stand for is not in a train.
 
-    It has all of ``NeuromorphicEncoderProtocol`` but ``convert_ann_to_snn``. That is the compiler, which stands on
-    top of this package, and a subclass there adds it.
+    ``neurocompile.neuromorphic.NeuromorphicEncoder`` adds ``convert_ann_to_snn``, which is the compiler and stands
+    on top of this package.
 
     Parameters
     ----------
