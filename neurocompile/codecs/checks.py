@@ -104,6 +104,7 @@ class Checks:
         self.require(
             lowest_hz <= highest_hz,
             f"min_firing_rate_hz={lowest_hz} is above max_firing_rate_hz={highest_hz}",
+            "choose a lower one, or a higher highest rate",
         )
         pause = whole_steps(refractory_ms, dt_ms) if counted_in else 0
         limit = 1000 / (dt_ms * (1 + pause))

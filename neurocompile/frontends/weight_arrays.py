@@ -37,7 +37,8 @@ def perceptron(layers: Mapping[str, Any]) -> onnx.ModelProto:
     if issues:
         raise ModelError.of(issues)
     # Values are called by numbers, so that layers may have any names.
-    nodes, weights = [], []
+    nodes: list[onnx.NodeProto] = []
+    weights: list[onnx.TensorProto] = []
     for i, (name, (weight, bias)) in enumerate(pairs.items()):
         if nodes:
             nodes.append(helper.make_node("Relu", [f"sum{i}"], [f"value{i}"]))
