@@ -159,13 +159,14 @@ def metrics_rows(metrics: Mapping[CodingScheme, EncodingMetrics]) -> list[tuple[
 def metrics_tables(metrics: Mapping[CodingScheme, EncodingMetrics]) -> tuple[Table, Table]:
     """Return the rows as tables for the terminal: two, since one would be wider than 80 characters."""
     rows = metrics_rows(metrics)
-    return _table(rows, [0, 1, 2, 3, 4]), _table(rows, [0, 5, 6, 7, 8, 9])
+    return _table(rows, [0, 1, 2, 3, 5]), _table(rows, [0, 4, 6, 7, 8, 9])
 
 
 def _table(rows: Sequence[tuple[str, ...]], columns: Sequence[int]) -> Table:
     table = Table(box=box.SIMPLE)
     for i in columns:
-        table.add_column(COLUMNS[i], justify="right" if i else "left")
+        # Where it is narrow, headers wrap and names stay whole.
+        table.add_column(COLUMNS[i], justify="right" if i else "left", no_wrap=i == 0)
     for row in rows:
         table.add_row(*(row[i] for i in columns))
     return table
