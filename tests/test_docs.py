@@ -34,6 +34,7 @@ def test_json_fields_are_documented(
     monkeypatch.chdir(tmp_path)
     with np.load(digits.with_suffix(".npz")) as data:
         np.save("images.npy", data["x_test"][:2])
+        np.save("values.npy", data["x_test"][:2].reshape(2, -1))
 
     def printed(*arguments: str) -> dict[str, Any]:
         with pytest.raises(SystemExit) as ended:
@@ -48,6 +49,7 @@ def test_json_fields_are_documented(
     reports = {
         "neurocompile MODEL --json": printed(str(digits), *options, "-o", "digits.nc"),
         "neurocompile run DEPLOYMENT --json": printed("run", "digits.nc", "--input", "images.npy"),
+        "neurocompile encode FILE --report --json": printed("encode", "values.npy", "--report"),
         "neurocompile check MODEL --json": printed("check", str(digits), "--chip", "loihi2"),
     }
     # It is the same in both, and described once.
