@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from neurocompile.codecs.config import EncoderConfig
     from neurocompile.codecs.protocol import ConversionResult
     from neurocompile.compiler import compile
+    from neurocompile.data import TrainingData
     from neurocompile.errors import NeurocompileError
     from neurocompile.evaluate import Evaluation
     from neurocompile.frontends.model import Model
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from neurocompile.options import Options
     from neurocompile.parallel import threads
     from neurocompile.search import fewest_steps
+    from neurocompile.tuning.options import TuningOptions
+    from neurocompile.tuning.result import Tuned
+    from neurocompile.tuning.tune import tune
 
 __all__ = [
     "ANNtoSNNConverter",
@@ -33,12 +37,16 @@ __all__ = [
     "NeuromorphicEncoder",
     "Options",
     "Result",
+    "TrainingData",
+    "Tuned",
+    "TuningOptions",
     "check",
     "compile",
     "fewest_steps",
     "load",
     "register_operator",
     "threads",
+    "tune",
 ]
 
 _HOMES = {
@@ -54,12 +62,16 @@ _HOMES = {
     "NeuromorphicEncoder": "neuromorphic",
     "Options": "options",
     "Result": "backend",
+    "TrainingData": "data",
+    "Tuned": "tuning.result",
+    "TuningOptions": "tuning.options",
     "check": "checker",
     "compile": "compiler",
     "fewest_steps": "search",
     "load": "network",
     "register_operator": "frontends.onnx_ops",
     "threads": "parallel",
+    "tune": "tuning.tune",
 }
 
 

@@ -53,6 +53,7 @@ from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Comparison, Ran
 from neurocompile.report.progress import ProgressDisplay
 from neurocompile.search import fewest_steps
+from neurocompile.tune_command import tune_command
 
 MISMATCH = 1
 """Exit status where the target's spikes are not the simulated ones."""
@@ -75,6 +76,7 @@ app = App(
 )
 app.command(lava_command.app)
 app.command(export_command, name="export")
+app.command(tune_command, name="tune")
 app.command(encode_command, name="encode")
 
 Steps = int | Literal["auto"]

@@ -119,8 +119,7 @@ def compile(
     graph = Lower(encoder, code, readout, fitted.starts, decoder)(balanced)
     progress("compiling", 3, 4)
     if chosen.precision == "float":
-        # A message is not added up over steps.
-        graph = (RoundWeights(1) if chosen.code == "graded" else RoundWeights())(graph)
+        graph = RoundWeights.of(code)(graph)
     else:
         moments = second_moments(balanced, graph, calibration, code)
         shared = target.stock or chosen.reset == "zero"

@@ -13,6 +13,12 @@ from neurocompile.ir import Array
 
 _KEYS = ("x_calibration", "x_test", "y_test")
 
+_TRAINING_PAIRS = (("x_train", "y_train"), ("x_calibration", "y_calibration"))
+"""Images and labels to train on, by the names that a file may give them; the first that it has are taken."""
+
+_CALIBRATION = 1_000
+"""Training images that thresholds are chosen from, where the file names no others."""
+
 _MOST_CLIPPED = 0.05
 """Of an input's values: a few may be larger than any in calibration, many are on another scale."""
 
@@ -66,6 +72,79 @@ class Data:
             issues = image_issues(self.x_calibration, shape, "x_calibration", dtype) + issues
         if self.x_test.ndim and self.y_test is not None:
             issues += label_issues(self.y_test, len(self.x_test), classes)
+        if issues:
+            raise DataError.of(issues)
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a spiking network is tuned and measured on.
+
+    Parameters
+    ----------
+    x_train, y_train
+        Training images ``(N, *shape)`` and their classes ``(N,)``.
+    x_calibration
+        Training images from which thresholds are chosen, ``(K, *shape)``.
+    x_test, y_test
+        Test images ``(M, *shape)`` and their classes ``(M,)``: they are measured on, and nothing else.
+    """
+
+    x_train: Array
+    y_train: Array
+    x_calibration: Array
+    x_test: Array
+    y_test: Array
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> TrainingData:
+        """Read an ``.npz`` file, without running any code in it.
+
+        Training images are ``x_train`` with ``y_train``, or else ``x_calibration`` with ``y_calibration``. Where
+        there is no ``x_calibration`` it is up to 1,000 of ``x_train``, evenly spread.
+
+        Raises
+        ------
+        DataError
+            If the file can't be read, or lacks an array.
+        """
+        loaded = _load(Path(path))
+        if not isinstance(loaded, dict):
+            names = ", ".join((*_TRAINING_PAIRS[0], *_KEYS[1:]))
+            raise DataError(f"{path} holds one array", remedy=f"save an .npz with {names}")
+        issues = [
+            Issue(f"{path} lacks {key}", remedy="add it with numpy.savez_compressed")
+            for key in _KEYS[1:]
+            if key not in loaded
+        ]
+        images, labels = next((pair for pair in _TRAINING_PAIRS if pair[0] in loaded), _TRAINING_PAIRS[0])
+        if images not in loaded or labels not in loaded:
+            names = " or ".join(" with ".join(pair) for pair in _TRAINING_PAIRS)
+            problem = f"{path} lacks {labels if images in loaded else 'images to train on'}: tuning needs labels"
+            issues.append(Issue(problem, remedy=f"add {names}"))
+        if issues:
+            raise DataError.of(issues)
+        x_train = loaded[images]
+        if x_train.ndim and len(x_train):
+            spread = np.linspace(0, len(x_train) - 1, min(len(x_train), _CALIBRATION)).astype(np.intp)
+            loaded.setdefault("x_calibration", x_train[spread])
+        calibration = loaded.get("x_calibration", x_train)
+        return cls(x_train, loaded[labels], calibration, loaded["x_test"], loaded["y_test"])
+
+    def check(self, shape: tuple[int, ...], dtype: str, classes: int) -> None:
+        """Compare all arrays with what the network takes and gives.
+
+        Raises
+        ------
+        DataError
+            With every problem found.
+        """
+        issues = []
+        for name in ("x_train", "x_calibration", "x_test"):
+            issues += image_issues(getattr(self, name), shape, name, dtype)
+        for name, images in (("y_train", self.x_train), ("y_test", self.x_test)):
+            if images.ndim:
+                issues += label_issues(getattr(self, name), len(images), classes, name)
         if issues:
             raise DataError.of(issues)
 
@@ -160,19 +239,19 @@ def range_issues(x: Array, ceiling: float) -> list[Issue]:
     return [Issue(problem, remedy="scale the images as those of the calibration, or calibrate it on such images")]
 
 
-def label_issues(y: Array, images: int, outputs: int) -> list[Issue]:
+def label_issues(y: Array, images: int, outputs: int, name: str = "y_test") -> list[Issue]:
     """List what is wrong with labels ``(images,)`` for a network of so many outputs."""
     # A single output tells two classes apart.
     classes = max(outputs, 2)
     if y.dtype.kind not in "iu":
-        return [Issue(f"y_test holds {y.dtype}", remedy="give each image's class as an integer")]
+        return [Issue(f"{name} holds {y.dtype}", remedy="give each image's class as an integer")]
     if y.shape != (images,):
         return [
-            Issue(f"y_test has the shape {y.shape}; there are {images} images", remedy="give one label an image")
+            Issue(f"{name} has the shape {y.shape}; there are {images} images", remedy="give one label an image")
         ]
     if images and (y.min() < 0 or y.max() >= classes):
         problem = (
-            f"y_test has labels from {y.min()} to {y.max()}; the network's classes go from 0 to {classes - 1}"
+            f"{name} has labels from {y.min()} to {y.max()}; the network's classes go from 0 to {classes - 1}"
         )
         return [Issue(problem, remedy="number the classes from 0, in the order of the network's outputs")]
     return []

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,12 @@ from neurocompile.ir.processes import Decoder, Encoder, Neurons, Process
 from neurocompile.ir.serialization import from_document, to_document
 from neurocompile.options import Options, steps_issues
 from neurocompile.passes.approximate import Approximation
+from neurocompile.passes.round_weights import RoundWeights
+
+if TYPE_CHECKING:
+    import torch
+
+    from neurocompile.twin import Surrogate, Twin
 
 _FORMAT = "neurocompile deployment"
 _SCHEMA = 1
@@ -54,7 +60,7 @@ class Network:
     approximations
         What was replaced by straight lines, and with which error.
     conversion
-        The stages on the way; None if this one was loaded from a file.
+        The stages on the way; None if this one was loaded from a file, or trained.
     synthetic
         Whether it was calibrated on synthetic images: how large the activations of real ones get is not known.
     """
@@ -172,12 +178,17 @@ class Network:
         DataError
             If images or labels do not fit the network.
         BackendError
-            If the network was loaded from a file, which does not hold the original one.
+            If the network was loaded from a file, which does not hold the original one, or trained, so that its
+            layers are no longer those of the original one.
         """
         x, labels = np.asarray(x), None if y is None else np.asarray(y)
         _require(self._measuring_issues(x, labels), self.steps)
         ann = self._ann(x)
-        assert self.conversion is not None
+        if self.conversion is None:
+            raise BackendError(
+                "the network was trained: its layers are no longer those of the original one",
+                remedy="measure the network that it was trained from",
+            )
         right = ann if labels is None else labels
         return loss_budget(
             self.conversion,
@@ -223,6 +234,52 @@ class Network:
             return flat[:, 0].astype(np.int64)
         # The probability for a score of 0.
         return decide(flat - 0.5 if self._decoder.readout == "sigmoid" else flat)
+
+    def to_torch(self, surrogate: Surrogate | None = None) -> Twin:
+        """Give the same network as a PyTorch module, to be trained.
+
+        Parameters
+        ----------
+        surrogate
+            Whose gradients spikes have; arctan's where it is None.
+
+        Raises
+        ------
+        DependencyError
+            If PyTorch is not installed.
+        GraphError
+            With every process that PyTorch can't run.
+        """
+        from neurocompile.twin import Twin
+
+        return Twin(self.graph, surrogate)
+
+    def from_torch(self, module: torch.nn.Module) -> Network:
+        """Give this network with the weights, biases, thresholds and initial membranes of a module.
+
+        Integers are those that the module's forward pass has, so the spikes are the same. Reals are rounded so
+        that their sums are exact, as the compiler's are.
+
+        Parameters
+        ----------
+        module
+            What ``to_torch`` made of this network, or of one of the same form.
+
+        Raises
+        ------
+        DependencyError
+            If PyTorch is not installed.
+        DataError
+            With everything about the module that does not fit, or is not finite.
+        GraphError
+            If real weights have become too large for exact sums.
+        """
+        from neurocompile.twin import trained_graph
+
+        graph = trained_graph(self.graph, module)
+        if self.options.precision == "float":
+            graph = RoundWeights.of(self.options.spiking_code)(graph)
+        return dataclasses.replace(self, graph=graph, conversion=None)
 
     def deploy(self, target: str, progress: Progress = silent) -> Deployment:
         """Make the network ready to run on a target, such as ``"lava"``.

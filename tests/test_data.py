@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurocompile.data import Data, image_issues, label_issues, range_issues, read_images
+from neurocompile.data import Data, TrainingData, image_issues, label_issues, range_issues, read_images
 from neurocompile.errors import DataError
 from neurocompile.ir import Array
 
@@ -205,3 +205,63 @@ def test_images_beyond_the_calibration() -> None:
     (issue,) = range_issues(x, 1.0)
     assert "beyond 1, the largest that it was calibrated on" in issue.problem
     assert range_issues(x, 15.5) == []
+
+
+def training_file(path: Path, **arrays: Array) -> Path:
+    np.savez(path, **{"x_test": IMAGES, "y_test": LABELS, **arrays})
+    return path
+
+
+def test_training_images_under_either_name(tmp_path: Path) -> None:
+    other = IMAGES + 1
+    read = TrainingData.read(training_file(tmp_path / "a.npz", x_calibration=IMAGES, y_calibration=LABELS))
+    np.testing.assert_array_equal(read.x_train, IMAGES)
+    np.testing.assert_array_equal(read.x_calibration, IMAGES)
+    np.testing.assert_array_equal(read.y_train, LABELS)
+    both = {"x_train": other, "y_train": LABELS, "x_calibration": IMAGES}
+    read = TrainingData.read(training_file(tmp_path / "b.npz", **both))
+    np.testing.assert_array_equal(read.x_train, other)
+    np.testing.assert_array_equal(read.x_calibration, IMAGES)
+
+
+def test_of_many_training_images_some_calibrate(tmp_path: Path) -> None:
+    x, y = np.arange(2500.0).reshape(-1, 1), np.zeros(2500, int)
+    read = TrainingData.read(training_file(tmp_path / "data.npz", x_train=x, y_train=y))
+    assert len(read.x_calibration) == 1000
+    assert (read.x_calibration[0, 0], read.x_calibration[-1, 0]) == (0, 2499)
+    assert np.diff(read.x_calibration[:, 0]).max() == 3
+
+
+@pytest.mark.parametrize(
+    ("arrays", "problem"),
+    [
+        ({"x_train": IMAGES}, "lacks y_train: tuning needs labels"),
+        ({"x_calibration": IMAGES}, "lacks y_calibration: tuning needs labels"),
+        ({}, "lacks images to train on: tuning needs labels"),
+    ],
+)
+def test_training_data_without_labels(tmp_path: Path, arrays: dict[str, Array], problem: str) -> None:
+    with pytest.raises(DataError, match=problem) as raised:
+        TrainingData.read(training_file(tmp_path / "data.npz", **arrays))
+    assert raised.value.issues[0].remedy == "add x_train with y_train or x_calibration with y_calibration"
+
+
+def test_everything_that_training_data_lack_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x_train=IMAGES)
+    with pytest.raises(DataError) as raised:
+        TrainingData.read(tmp_path / "data.npz")
+    assert len(raised.value.issues) == 3
+    np.save(tmp_path / "data.npy", IMAGES)
+    with pytest.raises(DataError, match="holds one array"):
+        TrainingData.read(tmp_path / "data.npy")
+
+
+def test_training_data_that_do_not_fit() -> None:
+    TrainingData(IMAGES, LABELS, IMAGES, IMAGES, LABELS).check(SHAPE, "float32", classes=3)
+    with pytest.raises(DataError) as raised:
+        TrainingData(IMAGES, LABELS[:3], IMAGES[:0], np.array(1.0), LABELS + 1).check(SHAPE, "float32", classes=3)
+    assert [issue.problem for issue in raised.value.issues] == [
+        "x_calibration holds no images",
+        "x_test has the shape (); the network takes (N, 2, 3)",
+        "y_train has the shape (3,); there are 4 images",
+    ]

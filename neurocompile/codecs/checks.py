@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import Field, fields
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -147,14 +148,21 @@ def fits(value: Any, kind: Any) -> bool:
     return isinstance(value, NoneType if kind is None else kind)
 
 
+@cache
+def _types(options: type) -> dict[str, Any]:
+    """Give the types of a class's options; looking them up takes longer than encoding 1,000 values."""
+    return get_type_hints(options)
+
+
 class Options:
     """A dataclass whose fields are options: their types and rules are checked when it is made."""
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __post_init__(self) -> None:
-        checks = Checks(type(self).__name__)
-        kinds = get_type_hints(type(self))
+        made: Any = type(self)
+        checks = Checks(made.__name__)
+        kinds = _types(made)
         for field in fields(self):
             if field.init:
                 value, kind = getattr(self, field.name), kinds[field.name]

@@ -321,7 +321,8 @@ class DecodingConfig(Config):
     window
         The steps that ``sliding_rate`` looks back.
     members, weights
-        The decoders of an ``ensemble``, and what each counts; None is alike.
+        The decoders of an ``ensemble``, ``rate`` and ``first_spike`` if it is empty, and what each counts; None is
+        alike.
     """
 
     type: DecodingType = "rate"
@@ -334,20 +335,26 @@ class DecodingConfig(Config):
     members: tuple[DecodingType, ...] = ()
     weights: tuple[float, ...] | None = None
 
+    @property
+    def ensemble(self) -> tuple[DecodingType, ...]:
+        """The decoders of an ensemble."""
+        return self.members or ("rate", "first_spike")
+
     def _rules(self, checks: Checks) -> None:
         checks.positive(temperature=self.temperature, eps=self.eps, window=self.window)
         checks.require(0 < self.modulation < 1, f"modulation={self.modulation} is not between 0 and 1")
         ensemble = self.type == "ensemble"
         checks.require(
-            bool(self.members) == ensemble,
+            ensemble or not self.members,
             f"type='{self.type}' with the members {list(self.members)}",
             "give members to an ensemble, and to nothing else",
         )
         checks.require("ensemble" not in self.members, "an ensemble is a member of an ensemble")
         if self.weights is not None:
-            fit = len(self.weights) == len(self.members) and all(0 <= w < float("inf") for w in self.weights)
+            count = len(self.ensemble) if ensemble else 0
+            fit = len(self.weights) == count and all(0 <= w < float("inf") for w in self.weights)
             checks.require(
                 fit and sum(self.weights) > 0,
-                f"weights={list(self.weights)} do not weigh {len(self.members)} members",
+                f"weights={list(self.weights)} do not weigh {count} members",
                 "one for each member, none negative, not all 0",
             )

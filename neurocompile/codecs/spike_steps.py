@@ -148,8 +148,9 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part
     xp = namespace(probability)
     p = xp.astype(constant(probability), xp.float64)
     device = array_api_compat.device(p)
-    period = refractory + 1 / xp.where(p > 0, p, 1.0)
-    period = xp.where(p > 0, period, 4.0 * steps)
+    fires = p >= _RAREST
+    period = refractory + 1 / xp.where(fires, p, 1.0)
+    period = xp.where(fires, period, 4.0 * steps)
     most = math.ceil(steps / float(xp.min(period)))
     rows = max(1, min(_PART // p.shape[0], most))
     earliest = xp.zeros(p.shape, dtype=xp.int64, device=device)

@@ -19,7 +19,7 @@ CURRENT_SHIFT = 6
 MEMBRANE_BITS = 24
 """Currents wrap around, and membranes saturate, at 24 bits with the sign."""
 
-MEMBRANE_MAX = 2 ** (MEMBRANE_BITS - 1) - 1
+MEMBRANE_MAX: int = 2 ** (MEMBRANE_BITS - 1) - 1
 
 CURRENT_MAX = 2 ** (MEMBRANE_BITS - 1 - CURRENT_SHIFT) - 1
 """The largest current that does not wrap around."""

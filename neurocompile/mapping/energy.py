@@ -28,13 +28,13 @@ NORTH_SOUTH_HOP_PJ = 4.2
 """As SANA-FE (Boyle et al. 2023) has it, for a spike and tile."""
 
 SYNAPTIC_OPERATION_NS = 3.5
-"""Davies et al. 2018, at most."""
+"""Davies et al. 2018, table 2, at most."""
 
 NEURON_UPDATE_NS = 8.4
 """Davies et al. 2018, of an active neuron."""
 
 BARRIER_NS = 465.0
-"""Davies et al. 2018: all of a chip's 32 tiles wait for each other at the end of a step."""
+"""Davies et al. 2018, table 2: all of a chip's 32 tiles wait for each other at the end of a step."""
 
 SOURCE = "estimate; constants of Davies et al. 2018 and, for hops from north to south, SANA-FE (Boyle et al. 2023)"
 

@@ -11,8 +11,17 @@ import numpy as np
 
 from neurocompile.errors import GraphError
 from neurocompile.ir import Array, Graph, Node
+from neurocompile.ir.codes import Code, GradedCode
 from neurocompile.ir.paths import paths, receivers
-from neurocompile.ir.processes import MOST_STEPS, Decoder, Encoder, Neurons, SpikeMaxPool, Synapses
+from neurocompile.ir.processes import (
+    MOST_STEPS,
+    Decoder,
+    Encoder,
+    IntegrateAndFire,
+    Neurons,
+    SpikeMaxPool,
+    Synapses,
+)
 from neurocompile.ir.processes.synapses import Connections
 from neurocompile.passes.base import Fidelity, Rewriter
 from neurocompile.passes.bounds import largest_values
@@ -33,7 +42,7 @@ _SLACK = 2.0**-6
 
 @dataclass(frozen=True)
 class RoundWeights:
-    """Round weights and biases to multiples of powers of two, as fine as exact sums allow.
+    """Round weights, and what membranes hold, to multiples of powers of two, as fine as exact sums allow.
 
     Every sum that the network can reach then fits into a float64 without rounding, so that it does not depend on
     the order of adding, and two backends that add in different orders give equal spikes. What spikes bring in one
@@ -48,6 +57,11 @@ class RoundWeights:
 
     fidelity: ClassVar[Fidelity] = "rounding"
     steps: int = MOST_STEPS
+
+    @classmethod
+    def of(cls, code: Code) -> RoundWeights:
+        """Give the pass for a code: messages are not added up over steps."""
+        return cls(1) if isinstance(code, GradedCode) else cls()
 
     def __call__(self, graph: Graph) -> Graph:  # noqa: D102
         bounds = {name: self.steps * largest for name, largest in largest_values(graph).items()}
@@ -78,7 +92,8 @@ class RoundWeights:
                     places[node.name] = min(places[node.name], _room(bounds[node.name] / self.steps, _STEP_BITS))
                 rewriter.set(node.name, replace(op, weight=_round(op.weight, places[node.name])), node.inputs)
             elif isinstance(op, Neurons | Decoder):
-                rewriter.set(node.name, replace(op, bias=_round(op.bias, places[node.name])), node.inputs)
+                held = {name: _round(values, places[node.name]) for name, values in _held(op).items()}
+                rewriter.set(node.name, replace(op, **held), node.inputs)  # type: ignore[arg-type]
         return rewriter.graph()
 
 
@@ -88,8 +103,22 @@ Chain = tuple[Node, ...]
 
 def _largest(node: Node, bounds: Mapping[str, float], steps: int) -> float:
     """Bound what a neuron or decoder adds in so many steps, or as many thresholds."""
-    bias = float(np.abs(node.op.bias).max()) if isinstance(node.op, Neurons | Decoder) else 0.0
-    return max(steps, bounds[node.inputs[0]] + steps * bias)
+    if not isinstance(node.op, Neurons | Decoder):
+        return max(steps, bounds[node.inputs[0]])
+    held = {name: float(np.abs(values).max()) for name, values in _held(node.op).items()}
+    # What a membrane starts with is added once: the spare bit holds it, as long as it is no larger than the rest.
+    largest = max(held.get("v_threshold", 1.0), held.get("v_init", 0.0), 1.0)
+    return max(steps * largest, bounds[node.inputs[0]] + steps * held["bias"])
+
+
+def _held(op: Neurons | Decoder) -> dict[str, Array]:
+    """Give what membranes are made of, besides currents."""
+    fields = {"bias": op.bias}
+    if isinstance(op, Neurons):
+        fields["v_threshold"] = op.v_threshold
+    if isinstance(op, IntegrateAndFire):
+        fields["v_init"] = op.v_init
+    return fields
 
 
 def _reads_spikes(graph: Graph, node: Node) -> bool:
@@ -136,6 +165,6 @@ def _too_large(node: Node, largest: float) -> GraphError:
 
 
 def _round(values: Array, bits: int) -> Array:
-    rounded: Array = np.ldexp(values, bits)
+    rounded: Array = np.asarray(np.ldexp(values, bits))
     np.rint(rounded, out=rounded)
     return np.ldexp(rounded, -bits, out=rounded)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping as Fields
 from importlib.metadata import version
 from typing import Any
 
@@ -11,12 +12,13 @@ from neurocompile.budget import Budget
 from neurocompile.checker import Check
 from neurocompile.codecs.config import CodingScheme, EncoderConfig
 from neurocompile.codecs.metrics.encoding import EncodingMetrics
-from neurocompile.evaluate import RATES
+from neurocompile.evaluate import RATES, Evaluation
 from neurocompile.mapping import Mapping
 from neurocompile.report.compiled import Compiled
 from neurocompile.report.deployed import Ran
 from neurocompile.search import Search
 from neurocompile.significance import PairedLoss
+from neurocompile.tuning.result import Tuned
 
 SCHEMA = 1
 
@@ -116,6 +118,35 @@ def checked(model: str, check: Check) -> dict[str, Any]:
             "seconds": check.seconds,
         },
         "mapping": None if check.mapping is None else _mapping(check.mapping),
+    }
+
+
+def tuned(model: str, settings: Fields[str, Any], found: Tuned) -> dict[str, Any]:
+    """Describe what ``neurocompile tune MODEL`` found."""
+    return {
+        **_head("tune"),
+        "model": model,
+        "options": dataclasses.asdict(found.network.options),
+        "tuning": {**settings, "device": found.device},
+        "threads": found.threads,
+        "training_images": found.training_images,
+        "held_out_images": found.held_out_images,
+        "epochs": [dataclasses.asdict(epoch) for epoch in found.epochs],
+        "best_epoch": found.best.number,
+        "seconds": found.seconds,
+        "test_images": found.after.images,
+        "ann": {"accuracy": found.after.ann_accuracy},
+        "before": _measured(found.before),
+        "after": _measured(found.after),
+    }
+
+
+def _measured(evaluation: Evaluation) -> dict[str, Any]:
+    return {
+        "accuracy": evaluation.accuracy,
+        "accuracy_by_step": [float(a) for a in evaluation.accuracy_by_step],
+        "spikes_per_neuron": evaluation.spikes_per_neuron,
+        "synaptic_operations": evaluation.synaptic_operations,
     }
 
 

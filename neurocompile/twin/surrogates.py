@@ -60,15 +60,17 @@ class _Spike(torch.autograd.Function):
     """A step forwards, and a surrogate's derivative backwards."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, surrogate: Surrogate) -> Tensor:
-        ctx.save_for_backward(x)
+    def forward(ctx: Any, x: Tensor, unit: Tensor | None, surrogate: Surrogate) -> Tensor:
+        ctx.save_for_backward(x, unit)
         ctx.surrogate = surrogate
         return (x > 0).to(x.dtype)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        (x,) = ctx.saved_tensors
-        return gradients[0] * ctx.surrogate.derivative(x), None
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        x, unit = ctx.saved_tensors
+        if unit is None:
+            return gradients[0] * ctx.surrogate.derivative(x), None, None
+        return gradients[0] * (ctx.surrogate.derivative(x / unit) / unit), None, None
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,22 @@ class Surrogate:
         if issues:
             raise DataError.of(issues)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, unit: Tensor | None = None) -> Tensor:
         """Give spikes, 1 where ``x > 0`` and else 0, of the type of x.
+
+        Parameters
+        ----------
+        x
+            How far the membrane is above the threshold.
+        unit
+            Of the membrane, such as the threshold: the gradient is that of ``x / unit``. It broadcasts, and gets
+            none itself.
 
         A neuron at its threshold is silent, as those of ``neurocompile.ir`` are. With ``x = v - v_threshold`` that
         is ``v > v_threshold`` exactly: a difference of floats is 0 for equal ones only, and gradients reach the
         threshold too.
         """
-        spikes: Tensor = _Spike.apply(x, self)  # type: ignore[no-untyped-call]
+        spikes: Tensor = _Spike.apply(x, unit, self)  # type: ignore[no-untyped-call]
         return spikes
 
     def derivative(self, x: Tensor) -> Tensor:

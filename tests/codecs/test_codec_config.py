@@ -114,7 +114,7 @@ def test_every_problem_of_unknown_and_wrong_options_is_told():
             {"temperature": 0.0, "eps": -1.0, "modulation": 1.0},
             ["temperature", "eps", "modulation"],
         ),
-        (DecodingConfig, {"type": "ensemble"}, ["give members"]),
+        (DecodingConfig, {"type": "ensemble", "weights": (1.0,)}, ["do not weigh 2"]),
         (DecodingConfig, {"members": ("rate",)}, ["give members"]),
         (DecodingConfig, {"type": "ensemble", "members": ("ensemble",)}, ["an ensemble is a member"]),
         (DecodingConfig, {"type": "ensemble", "members": ("rate",), "weights": (1.0, 1.0)}, ["do not weigh 1"]),

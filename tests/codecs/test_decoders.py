@@ -340,3 +340,9 @@ def test_outputs_are_what_the_document_says() -> None:
 def test_bad_input_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(DataError):
         RateDecoder()(bad)
+
+
+def test_an_ensemble_has_counts_and_first_spikes_by_default() -> None:
+    made = make_decoder(DecodingConfig(type="ensemble"))
+    assert isinstance(made, EnsembleDecoder)
+    assert [type(member) for member in made.members] == [RateDecoder, FirstSpikeDecoder]

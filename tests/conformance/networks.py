@@ -27,7 +27,7 @@ from neurocompile.ir.layers import (
     Reshape,
     Softmax,
 )
-from neurocompile.ir.processes import Encoder
+from neurocompile.ir.processes import DecoderCode, Encoder
 from neurocompile.options import CodeName, Options
 from neurocompile.passes.approximate import Approximate, regions
 from neurocompile.passes.balance import Balance
@@ -484,16 +484,19 @@ def compiled(layers: Graph, options: Options) -> Graph:
     for step in SIMPLIFY:
         layers = step(layers)
     layers = RectifyPools(lowest(layers, x, pools(layers)))(layers)
-    if options.decoder == "count":
+    counts = options.decoder in ("count", "first_spike")
+    if counts:
         layers = RectifyOutput()(layers)
     largest = ceilings(layers, x, 100, by_channel=True)
-    if options.decoder == "count":
+    if counts:
         largest[layers.outputs[0]] = largest[layers.outputs[0]].max(keepdims=True)
-    levels = {"poisson": 0, "constant": 255 if options.precision == "int8" else 2**16 - 1}[options.encoder]
+    graded = 255 if options.precision == "int8" else 2**16 - 1
+    levels = graded if options.encoder == "constant" else 0
     sends = "once" if code.radix > 1 else options.encoder
     encoder = Encoder((), sends, 1.0, levels, options.seed)
     thresholds = {name: ceiling / code.highest for name, ceiling in largest.items()}
-    graph = Lower(encoder, code, readout)(Balance(thresholds)(layers))
+    decoder: DecoderCode = "membrane" if options.decoder == "count" else options.decoder
+    graph = Lower(encoder, code, readout, decoder=decoder)(Balance(thresholds)(layers))
     if options.precision == "float":
         return RoundWeights()(graph)
     shared = stock or options.reset == "zero"

@@ -23,7 +23,7 @@ def make_decoder(config: DecodingConfig) -> Decoder:
     t = config.temperature
     if config.type == "ensemble":
         members = tuple(
-            make_decoder(replace(config, type=member, members=(), weights=None)) for member in config.members
+            make_decoder(replace(config, type=member, members=(), weights=None)) for member in config.ensemble
         )
         return EnsembleDecoder(members=members, weights=config.weights, eps=config.eps)
     if config.type == "rate":

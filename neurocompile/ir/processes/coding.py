@@ -19,6 +19,9 @@ EncoderCode = Literal["constant", "once"] | SpikeCode
 DecoderCode = Literal["membrane", "membrane_max", "first_spike"]
 Readout = Literal["linear", "sigmoid", "softmax", "log_softmax", "argmax"]
 
+SINCE_FIRST = MOST_STEPS + 1
+"""What a step since the first spike counts beside spikes, of which there are fewer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Encoder(Process):
@@ -169,7 +172,7 @@ class Decoder(Process):
     def run(self, *inputs: Array) -> Array:  # noqa: D102
         current = inputs[0]
         if self.code == "first_spike":
-            return _since_first(current > 0)
+            return _since_first(current > 0).astype(np.int64 if self.bias.dtype.kind == "i" else np.float64)
         if self.bias.dtype.kind == "i":
             current = current.astype(np.int64) << fixed_point.CURRENT_SHIFT
         if self.radix == 1:
@@ -187,7 +190,7 @@ class Decoder(Process):
         The steps since a first spike are no estimate of a value: here they are shares of all steps.
         """
         if self.code == "first_spike":
-            return accumulated / (_SPIKES * steps)
+            return accumulated / (SINCE_FIRST * steps)
         return accumulated * (self.unit / (steps if self.radix == 1 else self.radix**steps))
 
     def read(self, accumulated: Array, steps: int) -> Array:
@@ -200,12 +203,8 @@ class Decoder(Process):
         return ArgMax().run(scores) if self.readout == "argmax" else scores
 
 
-_SPIKES = MOST_STEPS + 1
-"""What a step since the first spike counts beside spikes, of which there are fewer."""
-
-
 def _since_first(fired: Array) -> Array:
     """Count steps since the first spike, and spikes in the second place: ``(T, B, *shape)``."""
     count: Array = np.cumsum(fired, axis=0, dtype=np.int64)
     elapsed: Array = np.cumsum(count > 0, axis=0, dtype=np.int64)
-    return elapsed * _SPIKES + count
+    return elapsed * SINCE_FIRST + count

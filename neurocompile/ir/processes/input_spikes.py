@@ -48,7 +48,9 @@ def input_spikes(code: SpikeCode, rate: Array, steps: int, refractory: int, seed
     """
     images, neurons = rate.shape
     if code == "burst":
-        encoder = BurstEncoder(num_steps=steps, max_spikes=steps, isi_min_ms=1.0, normalization="none")
+        encoder = BurstEncoder(
+            num_steps=steps, max_spikes=steps, isi_min_ms=1.0, isi_max_ms=1.0, normalization="none"
+        )
         spikes: Array = encoder(rate).spikes
         return spikes
     if code == "deterministic":

@@ -1,0 +1,1 @@
+"""Trains a converted network for a small number of steps."""

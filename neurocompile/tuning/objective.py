@@ -1,0 +1,54 @@
+"""What is minimised."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from neurocompile.losses import LossConfig
+from neurocompile.tuning.options import LOSSES, TuningOptions
+from neurocompile.twin import Traces
+
+
+class Objective:
+    """The composed losses, and what the network lacks of the original one's answers.
+
+    Parameters
+    ----------
+    options
+        The weights.
+
+    Raises
+    ------
+    DataError
+        With every field of the losses that there is not, or that has no such value.
+    """
+
+    def __init__(self, options: TuningOptions) -> None:
+        config = LossConfig.from_dict({**LOSSES, **options.losses})
+        self._composer = config.composer()
+        self._distillation = options.distillation
+        self.reads_membranes = config.w_membrane > 0
+
+    def __call__(self, traces: Traces, targets: Tensor, teacher: Tensor | None) -> Tensor:
+        """Give the loss, a scalar with a gradient.
+
+        Parameters
+        ----------
+        traces
+            What the network did.
+        targets
+            The classes ``(B,)``.
+        teacher
+            The logarithms of the original network's probabilities ``(B, C)``; None where these are not learned
+            from.
+        """
+        loss, _ = self._composer(traces.activity(targets))
+        if teacher is None:
+            return loss
+        with torch.autocast(targets.device.type, enabled=False):
+            answer = functional.log_softmax(traces.scores.float(), dim=1)
+            # Hinton et al. 2015, at the temperature 1.
+            divergence = functional.kl_div(answer, teacher, log_target=True, reduction="batchmean")
+        return loss + self._distillation * divergence

@@ -1,0 +1,96 @@
+"""How a network is to be tuned."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
+
+from neurocompile.checks import choice_issues, number_issues, whole_issues
+from neurocompile.errors import DataError, Issue
+
+LOSSES: Mapping[str, Any] = {
+    "w_probspikes": 0.2,
+    "w_rate": 0.1,
+    "w_temporal": 0.0,
+    "w_isi": 0.0,
+    "w_membrane": 0.0,
+    "target_rate": 0.0,
+    "min_rate": 0.0,
+    "max_rate": 1.0,
+    "range_weight": 0.0,
+}
+"""Fields of ``LossConfig``: besides the classes, squares of rates, so that spikes become few."""
+
+
+SurrogateChoice = Literal["rectangular", "triangle", "arctan", "fast_sigmoid", "sigmoid"]
+"""The names of ``twin.Surrogate``, which can't be imported without PyTorch."""
+
+
+@dataclass(frozen=True)
+class TuningOptions:
+    """How a network is to be tuned.
+
+    Parameters
+    ----------
+    epochs
+        How often all training images are seen, at most.
+    batch_size
+        Images for each step of the optimiser.
+    learning_rate
+        Of Adam, at the beginning; it falls to 0 by half a cosine.
+    distillation
+        Weight of the divergence from the original network's probabilities (Hinton et al. 2015); 0 leaves it out.
+    losses
+        Fields of ``neurocompile.losses.LossConfig`` that are to be other than ``LOSSES``.
+    held_out
+        The share of the training images by which it is told which epoch was best.
+    patience
+        It ends after so many epochs in a row that were not better.
+    mixed_precision
+        Whether synapses compute in bfloat16.
+    surrogate
+        Of the spikes' gradients, as ``neurocompile.twin.Surrogate`` names them. By the rectangle of the width of a
+        threshold the rate of a neuron with a constant current has the gradient 1 from 0 to its largest value, and
+        else 0: that of its staircase, straight through.
+    seed
+        Of the order of the images, and of which are held out.
+    device
+        As PyTorch names it; a GPU where there is one if None.
+
+    Raises
+    ------
+    DataError
+        With every option that has no such value.
+    """
+
+    epochs: int = 3
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    distillation: float = 0.8
+    losses: Mapping[str, Any] = field(default_factory=dict)
+    held_out: float = 0.05
+    patience: int = 2
+    mixed_precision: bool = False
+    surrogate: SurrogateChoice = "rectangular"
+    seed: int = 0
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        issues = list(self._issues())
+        if issues:
+            raise DataError.of(issues)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all fields, as JSON can hold them."""
+        return {**asdict(self), "losses": {**LOSSES, **self.losses}}
+
+    def _issues(self) -> Iterator[Issue]:
+        yield from choice_issues("surrogate", self.surrogate, get_args(SurrogateChoice))
+        for name in ("epochs", "batch_size", "patience"):
+            yield from whole_issues(name, getattr(self, name))
+        yield from number_issues("learning_rate", self.learning_rate, 0, 1, above=True)
+        yield from number_issues("distillation", self.distillation, 0)
+        yield from number_issues("held_out", self.held_out, 0, 0.5, above=True)
+        if not isinstance(self.seed, int) or self.seed < 0:
+            yield Issue(f"seed={self.seed!r} is no whole number from 0", remedy="choose 0 or any larger one")

@@ -1,0 +1,109 @@
+"""From a trained network to a spiking one that was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+from neurocompile.backend import Progress, find, silent
+from neurocompile.compiler import compile
+from neurocompile.data import TrainingData
+from neurocompile.errors import BackendError, DataError
+from neurocompile.extras import needing_torch
+from neurocompile.frontends.model import Model
+from neurocompile.ir.processes import Decoder
+from neurocompile.options import Options
+from neurocompile.parallel import cores
+from neurocompile.tuning.checkpoint import fingerprint
+from neurocompile.tuning.options import TuningOptions
+from neurocompile.tuning.result import Tuned
+from neurocompile.tuning.teacher import log_probabilities
+
+STEPS = 2
+"""Unless others are chosen."""
+
+
+def tune(
+    model: str | os.PathLike[str] | Model,
+    data: TrainingData,
+    options: Options | None = None,
+    tuning: TuningOptions | None = None,
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: Progress = silent,
+) -> Tuned:
+    """Compile a trained network to a spiking one, and train that for its number of steps.
+
+    Weights, biases, thresholds and initial membranes are trained with surrogate gradients; Loihi's integers are
+    rounded in every forward pass. The best epoch on images held out is kept, which may be the network as it was
+    converted.
+
+    Parameters
+    ----------
+    model
+        An ONNX file, or what ``Model.read`` or ``Model.of_module`` made.
+    data
+        Training images with labels, and test images, which are measured on before and after.
+    options
+        Of the conversion; the rate code in 2 steps where it is None.
+    tuning
+        How to train; ``TuningOptions()`` where it is None.
+    checkpoint
+        A file that is written after each epoch. If it is there already, and of the same run, training goes on from
+        it.
+    progress
+        Told of each stage.
+
+    Raises
+    ------
+    DependencyError
+        If PyTorch is not installed.
+    ModelError, GraphError
+        As ``compile`` raises them.
+    DataError
+        If the data do not fit the network, or the loss is no longer finite.
+    DeploymentError
+        If the checkpoint can't be read or written, or is of another run.
+    BackendError
+        If the target can't take the network, as it was converted or as it was trained.
+    """
+    with needing_torch("neurocompile.tuning"):
+        from neurocompile.tuning.training import Examples, Trainer
+        from neurocompile.twin import Surrogate
+    chosen = Options(code="rate", steps=STEPS) if options is None else options
+    how = TuningOptions() if tuning is None else tuning
+    trained = model if isinstance(model, Model) else Model.read(model)
+    data.check(trained.entry.shape, trained.entry.dtype, trained.classes)
+    if len(data.x_train) < 2:
+        raise DataError("there is one training image", remedy="give some thousands")
+    network = compile(trained, data.x_calibration, chosen, progress=progress)
+    decoder = network.graph[network.graph.outputs[0]].op
+    assert isinstance(decoder, Decoder)
+    twin = network.to_torch(Surrogate(how.surrogate))
+    teacher = None
+    if how.distillation:
+        progress("asking the original network", 0, 1)
+        answers = trained.reference.run(data.x_train)
+        teacher = log_probabilities(answers, decoder.readout, max(2, network.classes))
+        progress("asking the original network", 1, 1)
+    training, held_out = Examples(data.x_train, data.y_train, teacher).split(how.held_out, how.seed)
+    trainer = Trainer(twin, network.steps, training, held_out, how, progress)
+    before = network.evaluate(data.x_test, data.y_test, progress=progress)
+    settings = {"options": dataclasses.asdict(network.options), "tuning": how.to_dict()}
+    run = fingerprint(network.graph, settings, [data.x_train, data.y_train])
+    epochs = trainer.train(None if checkpoint is None else Path(checkpoint), run)
+    tuned = network.from_torch(twin)
+    issues = list(find(network.options.target).check(tuned.graph))
+    if issues:
+        raise BackendError.of(issues)
+    return Tuned(
+        network=tuned,
+        before=before,
+        after=tuned.evaluate(data.x_test, data.y_test, progress=progress),
+        epochs=epochs,
+        training_images=len(training.x),
+        held_out_images=len(held_out.x),
+        device=str(trainer.device),
+        threads=cores(),
+    )

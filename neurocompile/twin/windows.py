@@ -1,0 +1,56 @@
+"""Windows over tensors ``(N, C, *space)``, as ``neurocompile.ir.kernels`` has them over arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from itertools import chain, product
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from neurocompile.ir.kernels import Window
+
+
+def padded(x: Tensor, window: Window, value: float = 0.0) -> Tensor:
+    """Pad the axes of space."""
+    if not any(window.padding):
+        return x
+    # PyTorch counts axes from the last.
+    around = reversed(list(zip(window.before, window.after, strict=True)))
+    return functional.pad(x, tuple(chain.from_iterable(around)), value=value)
+
+
+def pool_sum(x: Tensor, window: Window) -> Tensor:
+    """Sum each window."""
+    return reduce(torch.add, _places(padded(x, window), window, x.shape[2:]))
+
+
+def pool_max(x: Tensor, window: Window) -> Tensor:
+    """Take each window's maximum; padding never wins."""
+    return reduce(torch.maximum, _places(padded(x, window, -torch.inf), window, x.shape[2:]))
+
+
+CONVOLUTIONS: dict[int, Callable[..., Tensor]] = {
+    1: functional.conv1d,
+    2: functional.conv2d,
+    3: functional.conv3d,
+}
+"""By the number of axes."""
+
+
+def conv(x: Tensor, weight: Tensor, window: Window, groups: int) -> Tensor:
+    """Correlate with kernels ``(out, C // groups, *kernel)``."""
+    convolution = CONVOLUTIONS[len(window.kernel)]
+    return convolution(padded(x, window), weight, stride=window.stride, dilation=window.dilation, groups=groups)
+
+
+def _places(x: Tensor, window: Window, size: tuple[int, ...]) -> Iterator[Tensor]:
+    """View what each place of the window meets, ``(N, C, *positions)``, of padded images."""
+    positions = window.positions(tuple(size))
+    every_channel = (slice(None), slice(None))
+    for place in product(*map(range, window.kernel)):
+        steps = zip(place, window.dilation, window.stride, positions, strict=True)
+        inside = (slice(i * d, i * d + (n - 1) * s + 1, s) for i, d, s, n in steps)
+        yield x[every_channel + tuple(inside)]
