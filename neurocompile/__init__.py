@@ -4,8 +4,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from neurocompile.ann_to_snn import ANNtoSNNConverter
     from neurocompile.backend import Result
     from neurocompile.checker import Check, check
+    from neurocompile.codecs.config import EncoderConfig
+    from neurocompile.codecs.protocol import ConversionResult
     from neurocompile.compiler import compile
     from neurocompile.data import TrainingData
     from neurocompile.errors import NeurocompileError
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from neurocompile.frontends.model import Model
     from neurocompile.frontends.onnx_ops import register_operator
     from neurocompile.network import Deployment, Network, load
+    from neurocompile.neuromorphic import NeuromorphicEncoder
     from neurocompile.options import Options
     from neurocompile.parallel import threads
     from neurocompile.search import fewest_steps
@@ -21,12 +25,16 @@ if TYPE_CHECKING:
     from neurocompile.tuning.tune import tune
 
 __all__ = [
+    "ANNtoSNNConverter",
     "Check",
+    "ConversionResult",
     "Deployment",
+    "EncoderConfig",
     "Evaluation",
     "Model",
     "Network",
     "NeurocompileError",
+    "NeuromorphicEncoder",
     "Options",
     "Result",
     "TrainingData",
@@ -42,12 +50,16 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ANNtoSNNConverter": "ann_to_snn",
     "Check": "checker",
+    "ConversionResult": "codecs.protocol",
     "Deployment": "network",
+    "EncoderConfig": "codecs.config",
     "Evaluation": "evaluate",
     "Model": "frontends.model",
     "Network": "network",
     "NeurocompileError": "errors",
+    "NeuromorphicEncoder": "neuromorphic",
     "Options": "options",
     "Result": "backend",
     "TrainingData": "data",

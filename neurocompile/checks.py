@@ -15,7 +15,8 @@ def number_issues(
     fits = (
         isinstance(value, int | float)
         and not isinstance(value, bool)
-        and math.isfinite(value)
+        # No integer is too large for this, as it may be for math.isfinite.
+        and -math.inf < value < math.inf
         and (value > low if above else value >= low)
         and (high is None or value <= high)
     )

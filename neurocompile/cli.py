@@ -1,4 +1,4 @@
-"""The command line: ``neurocompile MODEL``, and ``check``, ``run``, ``tune``, ``export`` and ``lava``."""
+"""The command line: ``neurocompile MODEL``, and its commands from ``check`` to ``lava``."""
 
 from __future__ import annotations
 
@@ -38,6 +38,7 @@ from neurocompile.console import (
     standard_output,
 )
 from neurocompile.data import Data, read_images
+from neurocompile.encode_command import encode_command
 from neurocompile.errors import BackendError, DataError, Issue, NeurocompileError
 from neurocompile.export_command import export_command
 from neurocompile.frontends.model import Model
@@ -76,6 +77,7 @@ app = App(
 app.command(lava_command.app)
 app.command(export_command, name="export")
 app.command(tune_command, name="tune")
+app.command(encode_command, name="encode")
 
 Steps = int | Literal["auto"]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,7 +45,7 @@ _PROBES = 4
 
 
 def compile(
-    model: str | os.PathLike[str] | Model | torch.nn.Module,
+    model: str | os.PathLike[str] | Model | torch.nn.Module | Mapping[str, Any],
     calibration: Array | None = None,
     options: Options | None = None,
     *,
@@ -55,7 +56,8 @@ def compile(
     Parameters
     ----------
     model
-        An ONNX file, a PyTorch module, or what ``Model.read`` or ``Model.of_module`` made of one.
+        An ONNX file, a PyTorch module, the weights of a perceptron as ``Model.of_weights`` takes them, or what
+        ``Model`` made of one of these.
     calibration
         Training images ``(N, *shape)``, from which thresholds are chosen; some hundreds are enough. Where it is
         None synthetic ones stand in, with twice the room for activations: what is lost on real images is then
@@ -129,9 +131,13 @@ def compile(
     return Network(graph, chosen, trained.reference, approximations, conversion, synthetic)
 
 
-def _trained(model: str | os.PathLike[str] | Model | torch.nn.Module, calibration: Array | None) -> Model:
+def _trained(
+    model: str | os.PathLike[str] | Model | torch.nn.Module | Mapping[str, Any], calibration: Array | None
+) -> Model:
     if isinstance(model, Model):
         return model
+    if isinstance(model, Mapping):
+        return Model.of_weights(model)
     if isinstance(model, str | os.PathLike):
         return Model.read(model)
     if is_module(model):
@@ -139,7 +145,8 @@ def _trained(model: str | os.PathLike[str] | Model | torch.nn.Module, calibratio
             problem = "a PyTorch module does not tell what images it takes"
             raise DataError(problem, remedy="give calibration images, or an ONNX file")
         return Model.of_module(model, np.asarray(calibration))
-    raise ModelError(f"the model is a {type(model).__name__}", remedy="give an ONNX file or a PyTorch module")
+    remedy = "give an ONNX file, a PyTorch module, or a dict of weights"
+    raise ModelError(f"the model is a {type(model).__name__}", remedy=remedy)
 
 
 def _approximated(layers: Graph, calibration: Array) -> tuple[Graph, tuple[Approximation, ...]]:

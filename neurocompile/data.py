@@ -165,6 +165,28 @@ def read_images(path: str | os.PathLike[str]) -> Array:
     return loaded
 
 
+def read_array(path: str | os.PathLike[str], name: str | None = None) -> Array:
+    """Read an ``.npy`` file, or an array of an ``.npz`` file: the only one, or the one with a name.
+
+    Raises
+    ------
+    DataError
+        If there is none to be read, or if it is not told which.
+    """
+    loaded = _load(Path(path))
+    if not isinstance(loaded, dict):
+        if name is not None:
+            raise DataError(f"{path} holds one array without a name", remedy=f"leave out the name {name}")
+        return loaded
+    if not loaded:
+        raise DataError(f"{path} holds no arrays", remedy="save one in it")
+    if name is None and len(loaded) > 1:
+        raise DataError(f"{path} holds several arrays", remedy=f"name one of {', '.join(loaded)}")
+    if name is not None and name not in loaded:
+        raise DataError(f"{path} holds no array {name}", remedy=f"name one of {', '.join(loaded)}")
+    return loaded[next(iter(loaded)) if name is None else name]
+
+
 def _load(path: Path) -> Array | dict[str, Array]:
     try:
         with path.open("rb") as file:

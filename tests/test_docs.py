@@ -37,6 +37,7 @@ def test_json_fields_are_documented(
     monkeypatch.chdir(tmp_path)
     with np.load(digits.with_suffix(".npz")) as data:
         np.save("images.npy", data["x_test"][:2])
+        np.save("values.npy", data["x_test"][:2].reshape(2, -1))
 
     def printed(*arguments: str) -> dict[str, Any]:
         with pytest.raises(SystemExit) as ended:
@@ -52,6 +53,7 @@ def test_json_fields_are_documented(
         "neurocompile MODEL --json": printed(str(digits), *options, "-o", "digits.nc"),
         "neurocompile run DEPLOYMENT --json": printed("run", "digits.nc", "--input", "images.npy"),
         "neurocompile tune MODEL --json": printed("tune", str(digits), "--epochs", "1"),
+        "neurocompile encode FILE --report --json": printed("encode", "values.npy", "--report"),
         "neurocompile check MODEL --json": printed("check", str(digits), "--chip", "loihi2"),
     }
     # It is the same in both, and described once.

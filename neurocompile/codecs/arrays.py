@@ -61,10 +61,10 @@ def admit(x: Array, name: str = "the input") -> Array:
         try:
             x = np.asarray(x)
         except ValueError as error:
-            raise DataError(f"{name} is no array: {error}") from error
+            raise DataError(f"{name} is no array: {error}", remedy="give rows of equal lengths") from error
     xp = namespace(x)
     if 0 in x.shape:
-        raise DataError(f"{name} is empty: it has the shape {list(x.shape)}")
+        raise DataError(f"{name} is empty: it has the shape {list(x.shape)}", remedy="give at least one value")
     if array_api_compat.is_numpy_array(x) and x.dtype.kind not in "biuf":
         raise DataError(f"{name} has the type {x.dtype}", remedy="give real numbers")
     if xp.isdtype(x.dtype, "complex floating"):

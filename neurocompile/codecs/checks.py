@@ -8,6 +8,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
+from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 
 # Quotients of times that are decimal fractions miss a whole number by a rounding of each, 2 ** -52 of it.
@@ -45,13 +46,13 @@ class Checks:
         """Note each that is not positive and finite; None is left to a default."""
         for name, value in values.items():
             if value is not None:
-                self.require(0 < value < math.inf, f"{name}={value} is not positive and finite")
+                self.issues += number_issues(name, value, 0, above=True, op=self.op)
 
     def not_negative(self, **values: float | None) -> None:
         """Note each that is negative or not finite."""
         for name, value in values.items():
             if value is not None:
-                self.require(0 <= value < math.inf, f"{name}={value} is negative or not finite")
+                self.issues += number_issues(name, value, 0, op=self.op)
 
     def range(self, **bounds: tuple[float, float]) -> None:
         """Note each pair that does not ascend, or is beyond what single precision holds with room to spare."""
@@ -104,6 +105,7 @@ class Checks:
         self.require(
             lowest_hz <= highest_hz,
             f"min_firing_rate_hz={lowest_hz} is above max_firing_rate_hz={highest_hz}",
+            "choose a lower one, or a higher highest rate",
         )
         pause = whole_steps(refractory_ms, dt_ms) if counted_in else 0
         limit = 1000 / (dt_ms * (1 + pause))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -24,7 +24,7 @@ class ConversionResult:
     snn_weights
         Of each layer, by its name.
     threshold_balancing
-        The threshold of each layer's neurons.
+        The threshold of each layer's neurons; a last layer that only accumulates has none.
     normalization_factors
         What each layer's weights were scaled by.
     accuracy_original, accuracy_converted
@@ -34,7 +34,9 @@ class ConversionResult:
     num_timesteps_simulated
         T.
     conversion_time_s
-        In seconds.
+        In seconds, without the simulation that the accuracy is from.
+    snn_biases
+        Of each layer that has them: the current into its neurons at every step.
     """
 
     snn_weights: dict[str, npt.NDArray[np.floating]]
@@ -45,6 +47,7 @@ class ConversionResult:
     accuracy_loss_pct: float
     num_timesteps_simulated: int
     conversion_time_s: float
+    snn_biases: dict[str, npt.NDArray[np.floating]] = field(default_factory=dict)
 
 
 @runtime_checkable

@@ -162,6 +162,29 @@ def trains_of(batch: SpikeBatch, dt_ms: float) -> list[SpikeTrain]:
     return [SpikeTrain.from_dense(xp.reshape(s, (s.shape[0], -1)).T, dt_ms) for s in batch.unstack()]
 
 
+def train_of(batch: SpikeBatch, dt_ms: float) -> SpikeTrain:
+    """Make one train of all samples, one after another; their ``neuron_ids`` begin again with each.
+
+    Parameters
+    ----------
+    batch
+        Of zeros and ones, without padding.
+    dt_ms
+        What a step of it lasts.
+
+    Raises
+    ------
+    DataError
+        If values are not 0 or 1.
+    """
+    spikes = batch.spikes
+    xp = namespace(spikes)
+    samples, steps = spikes.shape[:2]
+    rows = xp.permute_dims(xp.reshape(spikes, (samples, steps, -1)), (0, 2, 1))
+    ids = xp.arange(rows.shape[1], device=array_api_compat.device(spikes))
+    return SpikeTrain.from_dense(xp.reshape(rows, (-1, steps)), dt_ms, xp.tile(ids, (samples,)))
+
+
 def batch_of(trains: Sequence[SpikeTrain], feature_shape: tuple[int, ...] | None = None) -> SpikeBatch:
     """Make a batch of trains, each a sample; the mask tells the steps of shorter ones.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from neurocompile.frontends.onnx_file import OnnxFile
 from neurocompile.frontends.onnx_reader import Imported, read
 from neurocompile.frontends.onnx_reference import OnnxReference
 from neurocompile.frontends.torch_module import export
+from neurocompile.frontends.weight_arrays import perceptron
 from neurocompile.ir import Array, Graph, run
 from neurocompile.ir.layers import ArgMax, Input, Reshape
 
@@ -84,6 +86,19 @@ class Model:
                     remedy="look for a layer whose options ONNX does not have, such as AvgPool's divisor_override",
                 )
         return cls(imported.graph, reference)
+
+    @classmethod
+    def of_weights(cls, layers: Mapping[str, Any]) -> Model:
+        """Take the weights of a perceptron, as ``weight_arrays.perceptron`` does.
+
+        Raises
+        ------
+        ModelError
+            With every array that does not fit.
+        """
+        model = perceptron(layers)
+        imported = read(OnnxFile.of(model))
+        return cls(imported.graph, OnnxReference(model.SerializeToString(), imported.outputs[0]))
 
     @property
     def entry(self) -> Input:

@@ -10,6 +10,8 @@ from typing import Any
 from neurocompile.backend import Runtime
 from neurocompile.budget import Budget
 from neurocompile.checker import Check
+from neurocompile.codecs.config import CodingScheme, EncoderConfig
+from neurocompile.codecs.metrics.encoding import EncodingMetrics
 from neurocompile.evaluate import RATES, Evaluation
 from neurocompile.mapping import Mapping
 from neurocompile.report.compiled import Compiled
@@ -181,6 +183,23 @@ def _mapping(mapping: Mapping) -> dict[str, Any]:
             for core in mapping.cores
         ],
         "violations": [dataclasses.asdict(issue) for issue in mapping.violations],
+    }
+
+
+def encoded(
+    file: str, shape: tuple[int, int], config: EncoderConfig, metrics: dict[CodingScheme, EncodingMetrics]
+) -> dict[str, Any]:
+    """Describe what ``neurocompile encode FILE --report`` measured."""
+    samples, channels = shape
+    options = config.to_dict()
+    del options["coding_scheme"]
+    return {
+        **_head("encode"),
+        "file": file,
+        "samples": samples,
+        "channels": channels,
+        "options": options,
+        "schemes": [{"scheme": name, **dataclasses.asdict(each)} for name, each in metrics.items()],
     }
 
 

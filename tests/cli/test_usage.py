@@ -23,6 +23,7 @@ def test_help_names_the_commands_and_every_option(cli: Callable[..., Any]) -> No
         "check",
         "run",
         "export",
+        "encode",
         "lava",
         "--version",
         "--target",

@@ -266,7 +266,7 @@ def test_an_ensemble_tells_all_that_is_wrong_with_it() -> None:
     with pytest.raises(DataError) as caught:
         EnsembleDecoder(members=(PopulationDecoder(mode="regression"), BayesianDecoder()), weights=(1,), eps=0)
     assert [issue.problem for issue in caught.value.issues] == [
-        "eps=0 is not positive and finite",
+        "eps=0 is no number above 0",
         "a PopulationDecoder that gives values instead of a decision is a member",
         "a BayesianDecoder that gives values instead of a decision is a member",
         "weights=[1] do not weigh 2 members",

@@ -1,4 +1,4 @@
-"""Values of tuned neurons that ``NeuromorphicEncoder`` encoded."""
+"""Values of tuned neurons that ``TrainCodec`` encoded."""
 
 from __future__ import annotations
 

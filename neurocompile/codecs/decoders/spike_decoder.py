@@ -1,4 +1,4 @@
-"""From the spikes of ``NeuromorphicEncoder`` back to values."""
+"""From the spikes of ``TrainCodec`` back to values."""
 
 from __future__ import annotations
 

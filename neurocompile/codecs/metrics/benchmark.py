@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
+from rich import box
 from rich.table import Table
 
 from neurocompile.codecs.arrays import admit, as_numpy
@@ -22,7 +23,7 @@ from neurocompile.codecs.metrics.encoding import ENERGY_PER_SPIKE_NJ, EncodingMe
 from neurocompile.codecs.metrics.information import bits_per_spike, equally_filled_bins, mutual_information
 from neurocompile.codecs.metrics.reconstruction import r2, rank_consistency
 from neurocompile.codecs.normalization import normalize
-from neurocompile.codecs.spike_train import SpikeTrain
+from neurocompile.codecs.spike_train import train_of
 
 SCHEMES: tuple[CodingScheme, ...] = get_args(CodingScheme)
 
@@ -155,13 +156,19 @@ def metrics_rows(metrics: Mapping[CodingScheme, EncodingMetrics]) -> list[tuple[
     ]
 
 
-def metrics_table(metrics: Mapping[CodingScheme, EncodingMetrics]) -> Table:
-    """Return the rows as a table for the terminal."""
-    table = Table(*COLUMNS)
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in metrics_rows(metrics):
-        table.add_row(*row)
+def metrics_tables(metrics: Mapping[CodingScheme, EncodingMetrics]) -> tuple[Table, Table]:
+    """Return the rows as tables for the terminal: two, since one would be wider than 80 characters."""
+    rows = metrics_rows(metrics)
+    return _table(rows, [0, 1, 2, 3, 5]), _table(rows, [0, 4, 6, 7, 8, 9])
+
+
+def _table(rows: Sequence[tuple[str, ...]], columns: Sequence[int]) -> Table:
+    table = Table(box=box.SIMPLE)
+    for i in columns:
+        # Where it is narrow, headers wrap and names stay whole.
+        table.add_column(COLUMNS[i], justify="right" if i else "left", no_wrap=i == 0)
+    for row in rows:
+        table.add_row(*(row[i] for i in columns))
     return table
 
 
@@ -177,15 +184,13 @@ def _there_and_back(
 ) -> tuple[npt.NDArray[np.bool_], Values, tuple[float, float]]:
     """Return the spikes ``(B, T, N)``, the decoded values ``(B, C)``, and the seconds that each took."""
     start = time.perf_counter()
-    spikes = encoder(x).spikes
+    batch = encoder(x)
     encoded = time.perf_counter()
-    samples, steps, neurons = spikes.shape
-    ids = np.tile(np.arange(neurons), samples)
-    train = SpikeTrain.from_dense(spikes.transpose(0, 2, 1).reshape(-1, steps), encoder.dt_ms, ids)
+    train = train_of(batch, encoder.dt_ms)
     prepared = time.perf_counter()
     values = decoder.decode(train, METHODS[decoder.config.coding_scheme]).values
     decoded = time.perf_counter()
-    return spikes, values.reshape(len(x), -1), (encoded - start, decoded - prepared)
+    return batch.spikes, values.reshape(len(x), -1), (encoded - start, decoded - prepared)
 
 
 def _shares(x: Values, encoder: Encoder) -> Values:

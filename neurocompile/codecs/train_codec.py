@@ -1,34 +1,31 @@
-"""The encoder document's interface: values to spike trains and back."""
+"""Values to spike trains and back, by every scheme."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from typing import cast, get_args
 
-import array_api_compat
-
-from neurocompile.codecs.arrays import Array, constant, namespace
+from neurocompile.codecs.arrays import Array, constant
 from neurocompile.codecs.config import CodingScheme, EncoderConfig
 from neurocompile.codecs.decoders.output import DecodingMethod, DecodingResult
 from neurocompile.codecs.decoders.spike_decoder import SpikeDecoder
 from neurocompile.codecs.encoders import PopulationEncoder, make_encoder
 from neurocompile.codecs.metrics.benchmark import benchmark_encoding
 from neurocompile.codecs.metrics.encoding import EncodingMetrics
-from neurocompile.codecs.spike_batch import SpikeBatch
-from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode, TemporalScheme
+from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode, TemporalScheme, train_of
 from neurocompile.errors import DataError
 
 
 @dataclass(frozen=True)
-class NeuromorphicEncoder:
+class TrainCodec:
     """Encodes values as spike trains by every scheme, and decodes them.
 
     With a seed, equal calls give equal spikes. Values are ``(num_channels,)`` or ``(batch, num_channels)``; the
     neurons of a batch's samples follow each other in a train, sample after sample, and their ``neuron_ids`` begin
     again with each. Decoded values are shares of [0, 1]: what 0 and 1 stand for is not in a train.
 
-    It has all of ``NeuromorphicEncoderProtocol`` but ``convert_ann_to_snn``. That is the compiler, which stands on
-    top of this package, and a subclass there adds it.
+    ``neurocompile.neuromorphic.NeuromorphicEncoder`` adds ``convert_ann_to_snn``, which is the compiler and stands
+    on top of this package.
 
     Parameters
     ----------
@@ -57,7 +54,7 @@ class NeuromorphicEncoder:
         config = self._with("rate_burst" if self.config.coding_scheme == "rate_burst" else "rate_poisson")
         if duration_ms is not None:
             config = replace(config, time_window_ms=duration_ms)
-        return self._train(make_encoder(config)(data))
+        return train_of(make_encoder(config)(data), config.dt_ms)
 
     def encode_temporal(self, data: Array, scheme: TemporalScheme) -> TemporalCode:
         """Encode values as times (``ttfs``), phases (``phase``) or an order (``rank_order``) of spikes.
@@ -81,7 +78,8 @@ class NeuromorphicEncoder:
         if order is not None and batch.batch_size == 1:
             order = order[0]
         frequency = self.config.phase_frequency_hz if scheme == "phase" else None
-        return TemporalCode(self._train(batch), scheme, phase_frequency_hz=frequency, rank_order=order)
+        train = train_of(batch, self.config.dt_ms)
+        return TemporalCode(train, scheme, phase_frequency_hz=frequency, rank_order=order)
 
     def encode_population(self, data: Array, num_neurons: int | None = None) -> PopulationCode:
         """Encode values as the spikes of tuned neurons, by triangles if ``coding_scheme`` says so.
@@ -109,7 +107,7 @@ class NeuromorphicEncoder:
         config = replace(config, population_size=size)
         encoder = cast(PopulationEncoder, make_encoder(config))
         batch = encoder(data)
-        train = self._train(batch)
+        train = train_of(batch, self.config.dt_ms)
         dense, ids = train.dense(), train.neuron_ids
         starts = range(0, int(dense.shape[0]), size)
         trains = tuple(
@@ -143,11 +141,3 @@ class NeuromorphicEncoder:
 
     def _with(self, scheme: CodingScheme) -> EncoderConfig:
         return replace(self.config, coding_scheme=scheme)
-
-    def _train(self, batch: SpikeBatch) -> SpikeTrain:
-        spikes = batch.spikes
-        xp = namespace(spikes)
-        samples, steps = spikes.shape[:2]
-        rows = xp.permute_dims(xp.reshape(spikes, (samples, steps, -1)), (0, 2, 1))
-        ids = xp.arange(rows.shape[1], device=array_api_compat.device(spikes))
-        return SpikeTrain.from_dense(xp.reshape(rows, (-1, steps)), self.config.dt_ms, xp.tile(ids, (samples,)))
