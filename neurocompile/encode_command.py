@@ -131,8 +131,8 @@ def encode_command(
         check_output(output, file)
     with _noting(issues):
         x = _values(file, array)
-        if output is not None and encoders:
-            _check_size(x, configs[0])
+        # The report is measured some samples at a time.
+        issues += _size_issues(x.shape[1] if output is None else x.size, configs)
     if issues:
         raise DataError.of(list(dict.fromkeys(issues)))
     config, encoder = configs[0], encoders[0]
@@ -171,11 +171,13 @@ def _values(file: Path, name: str | None) -> Array:
     return np.atleast_2d(x)
 
 
-def _check_size(x: Array, config: EncoderConfig) -> None:
-    neurons = x.size * (config.population_size if config.coding_scheme in _POPULATIONS else 1)
-    if neurons * config.num_steps > _MOST_STEPS:
-        problem = f"{neurons} neurons in {config.num_steps} steps are more than --output writes at once"
-        raise DataError(problem, remedy="give fewer samples at a time, longer steps or a shorter window")
+def _size_issues(values: int, configs: Sequence[EncoderConfig]) -> Iterator[Issue]:
+    """Tell of more spikes than are encoded at once."""
+    for config in configs:
+        neurons = values * (config.population_size if config.coding_scheme in _POPULATIONS else 1)
+        if neurons * config.num_steps > _MOST_STEPS:
+            problem = f"{neurons} neurons in {config.num_steps} steps are more than are encoded at once"
+            yield Issue(problem, remedy="give fewer values, longer steps or a shorter window")
 
 
 def _contents(batch: SpikeBatch, encoder: Encoder, config: EncoderConfig, dense: bool) -> dict[str, Array]:

@@ -223,7 +223,12 @@ def test_everything_is_told_at_once(refused: Callable[..., str]) -> None:
 
 
 @pytest.mark.usefixtures("values")
-def test_files_that_would_be_too_large(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spikes_that_would_be_too_many(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encode_command, "_MOST_STEPS", 100_000)
     message = refused("encode", "values.npy", "--scheme", "population_triangular", "-o", "spikes.npz")
-    assert "240 neurons in 1000 steps are more than --output writes at once" in message
+    assert "240 neurons in 1000 steps are more than are encoded at once" in message
+    message = refused("encode", "values.npy", "--scheme", "all", "--population-size", "20", "--report")
+    assert message == (
+        "error: 120 neurons in 1000 steps are more than are encoded at once\n"
+        "  remedy: give fewer values, longer steps or a shorter window"
+    )
