@@ -18,7 +18,9 @@ def time_to_batch_first(x: Array) -> Array:
         If there are not two axes.
     """
     if x.ndim < 2:
-        raise DataError(f"an array of the shape {list(x.shape)} has no axes of time and batch")
+        raise DataError(
+            f"an array of the shape {list(x.shape)} has no axes of time and batch", remedy="give at least two axes"
+        )
     return x.swapaxes(BATCH_DIM, TIME_DIM)
 
 

@@ -40,7 +40,10 @@ class SpikeBatch:
 
     def __post_init__(self) -> None:
         if self.spikes.ndim < 2:
-            raise DataError(f"spikes are (B, T, ...), and these have the shape {list(self.spikes.shape)}")
+            raise DataError(
+                f"spikes are (B, T, ...), and these have the shape {list(self.spikes.shape)}",
+                remedy="give the batch first, then time",
+            )
         steps = tuple(self.spikes.shape[:2])
         if self.mask is None:
             xp = namespace(self.spikes)
@@ -54,7 +57,9 @@ class SpikeBatch:
                 remedy=f"a mask of these spikes is bool, of the shape {list(steps)}",
             )
         if not bool(xp.all(self.mask)) and bool(xp.any(self.spikes[~self.mask] != 0)):
-            raise DataError("there are spikes in steps that the mask leaves out")
+            raise DataError(
+                "there are spikes in steps that the mask leaves out", remedy="set them to 0, or widen the mask"
+            )
 
     @property
     def time_steps(self) -> int:
@@ -99,10 +104,10 @@ class SpikeBatch:
             If there are none, or their features, types or worlds differ.
         """
         if not streams:
-            raise DataError("there are no streams to make a batch of")
+            raise DataError("there are no streams to make a batch of", remedy="give at least one")
         xp = namespace(*streams)
         if any(stream.ndim < 1 for stream in streams):
-            raise DataError("a stream without an axis of time")
+            raise DataError("a stream without an axis of time", remedy="give (T, ...)")
         first = streams[0]
         features = tuple(first.shape[1:])
         for i, stream in enumerate(streams):

@@ -62,16 +62,25 @@ class SpikeTrain:
             )
         neurons = (int(self.spike_times.shape[0]),)
         if tuple(self.neuron_ids.shape) != neurons or tuple(self.num_spikes.shape) != neurons:
-            raise DataError(f"neuron_ids and num_spikes have one value for each of {neurons[0]} neurons")
+            raise DataError(
+                f"neuron_ids and num_spikes have one value for each of {neurons[0]} neurons",
+                remedy="give one a row of spike_times",
+            )
         known = ~xp.isnan(self.spike_times)
         places = xp.arange(self.spike_times.shape[1], device=array_api_compat.device(self.spike_times))
         if not bool(xp.all(known == (places[None, :] < self.num_spikes[:, None]))):
-            raise DataError("num_spikes does not count the times before NaN")
+            raise DataError(
+                "num_spikes does not count the times before NaN",
+                remedy="count them, and pad with NaN at the end only",
+            )
         outside = known & ~((self.spike_times >= 0) & (self.spike_times < self.duration_ms))
         if bool(xp.any(outside)):
-            raise DataError(f"spikes lie outside of the window of {self.duration_ms} ms")
+            raise DataError(
+                f"spikes lie outside of the window of {self.duration_ms} ms",
+                remedy="give a longer window, or leave them out",
+            )
         if bool(xp.any(self.spike_times[:, 1:] <= self.spike_times[:, :-1])):
-            raise DataError("a neuron's spike times do not ascend")
+            raise DataError("a neuron's spike times do not ascend", remedy="sort them, each one once")
         dense = self.binary_matrix
         if dense is not None and tuple(dense.shape) != (*neurons, self.num_timesteps):
             raise DataError(
@@ -120,10 +129,12 @@ class SpikeTrain:
         """
         xp = namespace(matrix)
         if matrix.ndim != 2:
-            raise DataError(f"a matrix (num_neurons, num_timesteps) is needed, not {list(matrix.shape)}")
+            raise DataError(
+                f"a matrix (num_neurons, num_timesteps) is needed, not {list(matrix.shape)}", remedy="reshape it"
+            )
         if matrix.dtype != xp.bool:
             if not bool(xp.all((matrix == 0) | (matrix == 1))):
-                raise DataError("spikes that are not 0 or 1 have no train of times")
+                raise DataError("spikes that are not 0 or 1 have no train of times", remedy="threshold them")
             matrix = xp.astype(matrix, xp.bool)
         device = array_api_compat.device(matrix)
         neurons, num_timesteps = (int(n) for n in matrix.shape)
@@ -201,15 +212,17 @@ def batch_of(trains: Sequence[SpikeTrain], feature_shape: tuple[int, ...] | None
         If trains differ in neurons or steps, or the neurons do not fit the shape.
     """
     if not trains:
-        raise DataError("there are no trains to make a batch of")
+        raise DataError("there are no trains to make a batch of", remedy="give at least one")
     if len({train.dt_ms for train in trains}) > 1:
-        raise DataError("the trains have steps of different lengths")
+        raise DataError("the trains have steps of different lengths", remedy="encode them with the same dt_ms")
     neurons = int(trains[0].spike_times.shape[0])
     shape = (neurons,) if feature_shape is None else tuple(feature_shape)
     if math.prod(shape) != neurons:
-        raise DataError(f"{neurons} neurons do not have the shape {list(shape)}")
+        raise DataError(f"{neurons} neurons do not have the shape {list(shape)}", remedy="give a shape of as many")
     if any(train.spike_times.shape[0] != neurons for train in trains):
-        raise DataError("the trains have different numbers of neurons")
+        raise DataError(
+            "the trains have different numbers of neurons", remedy="make a batch of those with as many"
+        )
     dense = [train.dense() for train in trains]
     xp = namespace(*dense)
     return SpikeBatch.stack([xp.reshape(matrix.T, (matrix.shape[1], *shape)) for matrix in dense])
@@ -249,11 +262,19 @@ class PopulationCode:
         neurons = self.num_neurons_per_dim
         for name, tuning in (("centers", self.tuning_centers), ("widths", self.tuning_widths)):
             if tuple(tuning.shape) not in ((neurons,), (len(self.spike_trains), neurons)):
-                raise DataError(f"the tuning {name} of {neurons} neurons have the shape {list(tuning.shape)}")
+                raise DataError(
+                    f"the tuning {name} of {neurons} neurons have the shape {list(tuning.shape)}",
+                    remedy="give (num_neurons,) or (num_dims, num_neurons)",
+                )
         if any(train.spike_times.shape[0] != neurons for train in self.spike_trains):
-            raise DataError(f"a dimension has {neurons} neurons, and a train has another number")
+            raise DataError(
+                f"a dimension has {neurons} neurons, and a train has another number",
+                remedy="give trains of as many neurons",
+            )
         if not self.input_range[0] < self.input_range[1]:
-            raise DataError(f"the input range {list(self.input_range)} is empty")
+            raise DataError(
+                f"the input range {list(self.input_range)} is empty", remedy="give the lower value first"
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -287,7 +308,13 @@ class TemporalCode:
 
     def __post_init__(self) -> None:
         if (self.phase_frequency_hz is not None) != (self.scheme == "phase"):
-            raise DataError(f"phase_frequency_hz={self.phase_frequency_hz} with the scheme '{self.scheme}'")
+            raise DataError(
+                f"phase_frequency_hz={self.phase_frequency_hz} with the scheme '{self.scheme}'",
+                remedy="give it to the scheme that it belongs to, and to no other",
+            )
         if (self.rank_order is not None) != (self.scheme == "rank_order"):
             given = "no" if self.rank_order is None else "a"
-            raise DataError(f"{given} rank_order with the scheme '{self.scheme}'")
+            raise DataError(
+                f"{given} rank_order with the scheme '{self.scheme}'",
+                remedy="give it to the scheme that it belongs to, and to no other",
+            )

@@ -86,9 +86,12 @@ def expected_calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike, 
     """
     sure, truth = np.asarray(confidence, np.float64), np.asarray(right, bool)
     if sure.ndim != 1 or sure.shape != truth.shape or sure.size == 0:
-        raise DataError(f"confidences {list(sure.shape)} and decisions {list(truth.shape)} do not make pairs")
+        raise DataError(
+            f"confidences {list(sure.shape)} and decisions {list(truth.shape)} do not make pairs",
+            remedy="give both as (N,)",
+        )
     if not ((sure >= 0) & (sure <= 1)).all():
-        raise DataError("confidences are not all in [0, 1]")
+        raise DataError("confidences are not all in [0, 1]", remedy="give probabilities")
     where = np.minimum((sure * bins).astype(int), bins - 1)
     excess = np.bincount(where, weights=sure - truth, minlength=bins)
     return float(np.abs(excess).sum() / len(sure))

@@ -27,7 +27,10 @@ def stream_of(batch: SpikeBatch) -> Array:
     spikes = batch.spikes
     xp = namespace(spikes)
     if 0 in spikes.shape:
-        raise DataError(f"the spikes are empty: they have the shape {list(spikes.shape)}")
+        raise DataError(
+            f"the spikes are empty: they have the shape {list(spikes.shape)}",
+            remedy="give at least one sample, step and neuron",
+        )
     whole = xp.isdtype(spikes.dtype, ("bool", "integral"))
     spikes = xp.astype(spikes, xp.float32) if whole else admit(spikes, "the array of spikes")
     return xp.reshape(spikes, (*spikes.shape[:2], -1))

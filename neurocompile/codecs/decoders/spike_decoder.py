@@ -157,10 +157,13 @@ class SpikeDecoder(Options):
         ids = xp.concat([train.neuron_ids for train in trains])
         rows, steps = dense.shape
         if not rows:
-            raise DataError("the train has no neurons")
+            raise DataError("the train has no neurons", remedy="give at least one")
         samples = int(xp.sum(xp.astype(ids == ids[0], xp.int64)))
         if rows % samples:
-            raise DataError(f"{rows} rows are not {samples} samples of the same neurons")
+            raise DataError(
+                f"{rows} rows are not {samples} samples of the same neurons",
+                remedy="give each sample the same neuron_ids",
+            )
         mask = xp.ones((samples, steps), dtype=xp.bool, device=array_api_compat.device(dense))
         spikes = xp.astype(xp.reshape(dense, (samples, rows // samples, steps)), xp.float32)
         return xp.permute_dims(spikes, (0, 2, 1)), mask

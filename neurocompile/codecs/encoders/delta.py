@@ -97,7 +97,8 @@ class DeltaEncoder(Encoder):
         if x.ndim not in (3, 5):
             raise DataError(
                 f"DeltaEncoder takes streams (B, T, N) or (B, T, C, H, W), and the input has the shape "
-                f"{list(x.shape)}"
+                f"{list(x.shape)}",
+                remedy="give it an axis of time",
             )
         xp = namespace(x)
         if self.normalization == "minmax" and self._state is not None:

@@ -92,7 +92,9 @@ class PopulationEncoder(FiringRateEncoder):
         samples = admit(samples, "the samples")
         xp = namespace(samples)
         if samples.ndim != 2:
-            raise DataError(f"samples are (S, N), and these have the shape {list(samples.shape)}")
+            raise DataError(
+                f"samples are (S, N), and these have the shape {list(samples.shape)}", remedy="reshape them"
+            )
         x = constant(self._values(normalize(samples, *self._normalization)[0]))
         learned = [_cluster(column, self.population_size, rounds) for column in x.T]
         self.centers = "learned"
@@ -125,7 +127,10 @@ class PopulationEncoder(FiringRateEncoder):
             centers = self.learned_centers
             namespace(like, centers)
             if centers.shape[-1] != size or bool(xp.any(centers[..., 1:] <= centers[..., :-1])):
-                raise DataError(f"learned_centers of {size} neurons do not ascend, or are {list(centers.shape)}")
+                raise DataError(
+                    f"learned_centers of {size} neurons do not ascend, or are {list(centers.shape)}",
+                    remedy="give (P,) or (N, P), ascending",
+                )
             centers = xp.astype(centers, like.dtype)
         elif self.centers == "linear":
             centers = low + place * ((high - low) / (size - 1))
@@ -147,7 +152,10 @@ class PopulationEncoder(FiringRateEncoder):
         batch, dims = share.shape
         centers, widths = self.curves(share)
         if centers.ndim == 2 and centers.shape[0] != dims:
-            raise DataError(f"centers were learned for {centers.shape[0]} values, and the input has {dims}")
+            raise DataError(
+                f"centers were learned for {centers.shape[0]} values, and the input has {dims}",
+                remedy="learn them again for these",
+            )
         away = (self._values(share)[:, :, None] - centers) / widths
         if self.tuning == "gaussian":
             activation = xp.exp(-0.5 * away * away)
