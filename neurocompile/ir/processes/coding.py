@@ -15,7 +15,7 @@ from neurocompile.ir.op import Array, TensorType, require, require_broadcast
 from neurocompile.ir.processes.input_spikes import SpikeCode, input_spikes
 from neurocompile.ir.processes.process import MOST_STEPS, Process
 
-EncoderCode = Literal["constant", "once"] | SpikeCode
+EncoderCode = Literal["constant", "once", SpikeCode]
 DecoderCode = Literal["membrane", "membrane_max", "first_spike"]
 Readout = Literal["linear", "sigmoid", "softmax", "log_softmax", "argmax"]
 
