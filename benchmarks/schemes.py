@@ -29,7 +29,7 @@ SCHEMES = (
 def measured(encoder: str, decoder: str) -> dict[str, Any]:
     """Run the command line with a scheme, and give its report."""
     options = ["--target", "lava", "--code", "rate", "--steps", str(STEPS), "--encoder", encoder]
-    options += ["--decoder", decoder, "--samples", str(SAMPLES), "--budget", "0"]
+    options += ["--balance", "mse", "--decoder", decoder, "--samples", str(SAMPLES), "--budget", "0"]
     report = run("fashion-cnn", *options).report
     print(encoder, decoder, report["snn"]["accuracy"], flush=True)
     return report
@@ -58,7 +58,7 @@ def main() -> None:
         "# Encoders and decoders of rates",
         "",
         f"Written by `python benchmarks/schemes.py` on {platform.machine()}: fashion-cnn, `--code rate`,",
-        f"`--steps {STEPS}`, int8, 10,000 test images; the ANN has {100 * ann:.2f} %.",
+        f"`--balance mse --steps {STEPS}`, int8, 10,000 test images; the ANN has {100 * ann:.2f} %.",
         f"Accuracies after 4 to {STEPS} steps are those of one network, which is fitted for {STEPS}.",
         f"On Lava {SAMPLES} images ran, whose spikes were compared.",
         "",
