@@ -100,8 +100,8 @@ def test_a_checkpoint_of_another_run_is_refused(problem: Problem, tmp_path: Path
 
 
 def test_it_stops_when_it_no_longer_gets_better(problem: Problem) -> None:
-    found = tuned(problem, epochs=50, patience=2)
-    assert len(found.epochs) < 51
+    found = tuned(problem, epochs=30, patience=2)
+    assert len(found.epochs) < 31
     assert found.epochs[-1].number - found.best.number == 2
     assert found.best == best_of(found.epochs)
 
