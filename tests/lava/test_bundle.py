@@ -145,7 +145,7 @@ def test_poisson_spikes_come_with_the_bundle(run: Callable[..., tuple[int, str]]
     bundle = written(graph, tmp_path / "bundle", x)
     np.save(tmp_path / "images.npy", x)
     said = refused(run, bundle, "--input", str(tmp_path / "images.npy"))
-    assert "takes Poisson spikes, which are drawn when the bundle is exported" in said
+    assert "takes spikes, which are laid out when the bundle is exported" in said
     status, said = run(bundle)
     assert status == 0, said
     assert_as_simulated(tmp_path / "results", graph, x)
