@@ -110,9 +110,8 @@ class StockLavaExecutable:
     ) -> tuple[dict[str, Array], float]:
         """Run a part; give what some of its processes sent ``(B, T, *shape)``, and the seconds that it took."""
         images, steps = sent[part.sources[0]].shape[:2]
-        given = [sent[name].reshape(images, steps, -1) for name in part.sources]
-        biases = np.broadcast_to(part.biases, (images, steps, len(part.biases)))
-        stream = np.concatenate([*given, biases], axis=2, dtype=np.int32 if part.fixed else np.float64)
+        given = np.concatenate([sent[name].reshape(images, steps, -1) for name in part.sources], axis=2)
+        stream = _with_biases(given, part) if len(part.biases) else given
         job = Job([part.document(images, steps, records)], part.arrays, _laid_out(stream, part))
         names = {f"record-{number}": record["name"] for number, record in enumerate(records)}
         read, seconds = job.run(self._python, list(names), report)
@@ -128,6 +127,17 @@ class StockLavaExecutable:
             below, above = np.split(recorded, 2, axis=2)
             recorded = (below - above).astype(op.sends)
         return recorded.reshape(*recorded.shape[:2], *shape)
+
+
+def _with_biases(given: Array, part: stock_plan.StockPlan) -> Array:
+    """Give values ``(B, T, size)`` and the biases beside them, each when its layer's input arrives."""
+    images, steps, size = given.shape
+    stream = np.zeros((images, steps + int(part.bias_starts.max()), size + len(part.biases)), np.int32)
+    stream[:, :steps, :size] = given
+    now = np.arange(stream.shape[1])[:, None]
+    acting = (now >= part.bias_starts) & (now < part.bias_starts + steps)
+    stream[:, :, size:] = np.where(acting, part.biases, 0)
+    return stream
 
 
 def _laid_out(values: Array, part: stock_plan.StockPlan) -> Array:

@@ -63,8 +63,8 @@ class StockPlan:
         Whether images run in copies of the network, and not one after another.
     sources
         The names of what comes from outside, in the order in which it is sent.
-    biases
-        What is sent behind it at each step, ``(values,)``.
+    biases, bias_starts
+        What is sent behind it at each step, ``(values,)``, and from which step on, for as many as an image has.
     processes
         Their descriptions, as JSON holds them.
     records
@@ -78,6 +78,7 @@ class StockPlan:
     side_by_side: bool
     sources: tuple[str, ...]
     biases: Array
+    bias_starts: Array
     processes: list[dict[str, Any]]
     records: list[dict[str, Any]]
     arrays: dict[str, Array]
@@ -95,6 +96,7 @@ class StockPlan:
             "version": PLAN_VERSION,
             "total": images // copies * steps + self.delay,
             "steps": steps,
+            "rows": images // copies * steps,
             "copies": copies,
             "fixed": self.fixed,
             "source": self.sources[0],
@@ -219,6 +221,11 @@ class _Planner:
             any(made.kind != "lif" for made in self.neurons.values()),
             self.entries,
             np.concatenate([np.zeros(0, np.int32), *(values for _, values in self.bias_columns.values())]),
+            # A step before the layer, since synapses take one.
+            np.repeat(
+                [self.arrival[name] - 1 for name in self.bias_columns],
+                [len(values) for _, values in self.bias_columns.values()],
+            ),
             self.processes,
             self.records,
             self.arrays,
@@ -230,7 +237,8 @@ class _Planner:
             weights = sparse.csr_array(sparse.hstack([weights, -weights]))
         if isinstance(node.op, GradedNeurons):
             weights = sparse.csr_array(sparse.vstack([weights, weights]))
-        return self._add(name, path.source, node, weights, exponent)
+        delay = self.arrival[node.name] - self.arrival[path.source] - 1
+        return self._add(name, path.source, weights, exponent, delay)
 
     def _bias(self, node: Node, made: StockNeurons) -> str:
         """Add the synapses through which a layer's bias arrives, so that it acts when its input does."""
@@ -238,9 +246,9 @@ class _Planner:
         # Columns are counted from those of the first source, which begin with 0.
         columns = first + np.searchsorted(values, made.current)
         weights = sparse.csr_array((np.ones(made.size, np.int32), (np.arange(made.size), columns)))
-        return self._add(f"{node.name}.bias", self.entries[0], node, weights, 0)
+        return self._add(f"{node.name}.bias", self.entries[0], weights, 0, 0)
 
-    def _add(self, name: str, source: str, node: Node, weights: sparse.csr_array, exponent: int) -> str:
+    def _add(self, name: str, source: str, weights: sparse.csr_array, exponent: int, delay: int) -> str:
         inputs, outside = weights.shape[1], source in self.columns
         if outside:
             inputs = self.inputs + sum(len(values) for _, values in self.bias_columns.values())
@@ -255,7 +263,7 @@ class _Planner:
                 "indptr": self._store(weights.indptr),
                 "shape": [weights.shape[0], inputs],
                 "weight_exp": exponent - 1 if self.fixed else 0,
-                "delay": self.arrival[node.name] - self.arrival[source] - 1,
+                "delay": delay,
                 "graded": outside or self.neurons[source].sends != "bool",
             }
         )

@@ -18,7 +18,10 @@ from neurocompile_lava.worker.running import Running
 Array = npt.NDArray[Any]
 
 _MESSAGE_BITS = 24
-"""Of what the encoder sends; spikes have none."""
+"""Of what the encoder and sigma-delta neurons send."""
+
+_SPIKE_BITS = 1
+"""Of spikes. With none, Lava picks columns of the matrix at each step, which takes many times as long."""
 
 _UNSCALED = 4095
 """The decay of a current that is gone after a step."""
@@ -59,7 +62,7 @@ class StockNetwork(Running):
         self._fixed, self._steps, self._total = plan["fixed"], plan["steps"], plan["total"]
         self._config = Loihi2SimCfg(select_tag="fixed_pt" if self._fixed else "floating_pt")
         self._arrays = arrays
-        self._copies, self._rows = plan["copies"], len(stream)
+        self._copies, self._rows = plan["copies"], plan["rows"]
         self._recorded: list[tuple[str, Any, np.dtype[Any], int, int]] = []
         self._source = process.Source(streams=[stream], starts=[1], name="source")
         self._out: dict[str, Any] = {plan["source"]: self._source.s_out_0}
@@ -83,7 +86,7 @@ class StockNetwork(Running):
         weights = kron(identity(self._copies, one.dtype), one, "csr") if self._copies > 1 else one
         how = {
             "weights": weights,
-            "num_message_bits": _MESSAGE_BITS if d["graded"] else 0,
+            "num_message_bits": _MESSAGE_BITS if d["graded"] else _SPIKE_BITS,
             "name": d["name"],
         }
         if self._fixed:
