@@ -20,7 +20,7 @@ from neurocompile.ir import Graph, kernels
 from neurocompile.ir.codes import Code
 from neurocompile.ir.kernels import Window
 from neurocompile.ir.layers import BatchNorm, Conv, Linear
-from neurocompile.ir.processes import IntegrateAndFire, Neurons, ScaleSynapses, Synapses
+from neurocompile.ir.processes import IntegrateAndFire, Neurons, Reset, ScaleSynapses, Synapses
 from neurocompile.mapping import ChipName, Mapping, find, map_graph
 from neurocompile.options import CodeName, Options
 from neurocompile.parallel import cores
@@ -166,7 +166,8 @@ def check(
         issues += error.issues
     stock = chip == "loihi1" and code in ("auto", "rate")
     try:
-        options = Options(code=code, steps=steps, target=target, reset="zero" if stock else "subtract")
+        reset: Reset = "zero" if stock else "subtract"
+        options = Options(code=code, steps=steps, reset=reset, precision=chosen.precision, target=target)
         spiking = options.resolved(chosen.codes, stock=chosen.stock).spiking_code
     except DataError as error:
         raise DataError.of([*error.issues, *issues]) from None

@@ -17,6 +17,7 @@ from neurocompile.ir.processes import (
     Process,
     ReshapeSynapses,
     ScaleSynapses,
+    Synapses,
     WireSynapses,
 )
 from neurocompile.passes.broadcasts import settled
@@ -81,18 +82,19 @@ def _extended(way: Way, name: str, op: Process) -> Way:
 
 def scaled_behind_pools(way: Way) -> Way:
     """Put a scale that is the only weight on a way behind the pools: what they add up is rounded once."""
-    last = max((i for i, step in enumerate(way.steps) if isinstance(step.op, PoolSynapses)), default=0)
-    for i, step in enumerate(way.steps[:last]):
-        if not isinstance(step.op, ScaleSynapses):
-            continue
-        scale: Array | None = step.op.weight
-        for k in range(i + 1, last + 1):
-            scale = None if scale is None else _behind(way.steps[k].op, scale, way.shape(k), way.shape(k + 1))
-        if scale is None:
-            return way
-        moved = Step(step.name, ScaleSynapses(scale), way.steps[last].shape)
-        return replace(way, steps=(*way.steps[:i], *way.steps[i + 1 : last + 1], moved, *way.steps[last + 1 :]))
-    return way
+    weighted = [i for i, step in enumerate(way.steps) if isinstance(step.op, Synapses)]
+    last = max((i for i, step in enumerate(way.steps) if isinstance(step.op, PoolSynapses)), default=-1)
+    if len(weighted) != 1 or weighted[0] > last:
+        return way
+    (i,) = weighted
+    op = way.steps[i].op
+    scale = op.weight if isinstance(op, ScaleSynapses) else None
+    for k in range(i + 1, last + 1):
+        scale = None if scale is None else _behind(way.steps[k].op, scale, way.shape(k), way.shape(k + 1))
+    if scale is None:
+        return way
+    moved = Step(way.steps[i].name, ScaleSynapses(scale), way.steps[last].shape)
+    return replace(way, steps=(*way.steps[:i], *way.steps[i + 1 : last + 1], moved, *way.steps[last + 1 :]))
 
 
 def _scale_moved_back(way: Way) -> Way:
