@@ -105,12 +105,12 @@ def trained(name: str, precision: Literal["int8", "float"]) -> dict[str, Any]:
 
 def cases() -> Iterator[dict[str, Any]]:
     """Measure all."""
-    for name in SMALL:
-        for integer in (True, False):
+    for integer in (True, False):
+        for name in SMALL:
             yield small(name, integer)
-    for name in TRAINED:
-        yield trained(name, "int8")
-        yield trained(name, "float")
+    for precision in ("int8", "float"):
+        for name in TRAINED:
+            yield trained(name, precision)
 
 
 def main() -> None:
@@ -123,11 +123,12 @@ def main() -> None:
     for case in [small("small mlp", True)] if quick else cases():
         results["cases"].append(case)
         print(json.dumps(case), flush=True)
+        if not quick:
+            # After each, so that what was measured is kept if the rest is broken off.
+            NUMBERS.write_text(json.dumps(results, indent=1) + "\n")
+            PAGE.write_text(page(results))
     if quick:
         print(page(results))
-        return
-    NUMBERS.write_text(json.dumps(results, indent=1) + "\n")
-    PAGE.write_text(page(results))
 
 
 if __name__ == "__main__":

@@ -75,7 +75,8 @@ class StockLavaExecutable:
 
         images = _IMAGES
         if any(part.side_by_side for part in self._parts):
-            images = min(images, max(1, _SYNAPSES // max(part.synapses for part in self._parts)))
+            largest = max(1, *(part.synapses for part in self._parts))
+            images = min(images, max(1, _SYNAPSES // largest))
         return in_batches(x, images, run, progress, doing(len(self._parts)))
 
     def close(self) -> None:  # noqa: D102
