@@ -119,7 +119,15 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one case only, to standard output")
     quick = parser.parse_args().quick
     machine = f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    results: dict[str, Any] = {"machine": machine, "lava": LAVA_VERSION, "steps": STEPS, "cases": []}
+    # What else ran: all ways suffer from it, and those that use both cores more.
+    busy = round(os.getloadavg()[0], 1)
+    results: dict[str, Any] = {
+        "machine": machine,
+        "lava": LAVA_VERSION,
+        "steps": STEPS,
+        "load_before": busy,
+        "cases": [],
+    }
     for case in [small("small mlp", True)] if quick else cases():
         results["cases"].append(case)
         print(json.dumps(case), flush=True)

@@ -11,6 +11,7 @@ def page(results: dict[str, Any]) -> str:
         "# Speed on Lava",
         "",
         f"Written by `make bench-lava` on {results['machine']}, with lava-nc {results['lava']}.",
+        f"Before it began, other programs kept {results['load_before']} cores busy (the load average).",
         "",
         f"Images a second over {results['steps']} steps, by the clock, all in one run: *all* counts everything,",
         "from the start of Lava's Python to its end, and *steps* only the time in which Lava does steps.",
