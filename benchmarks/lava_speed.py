@@ -40,7 +40,7 @@ RATE = 0.13
 PATIENCE = 600.0
 """Seconds that the restarts may take: Lava hangs where one of its processes fails."""
 
-SMALL = {"small mlp": (4, 16, 1024), "small cnn": (2, 4, 256)}
+SMALL = {"small mlp": (4, 64, 1024), "small cnn": (2, 16, 256)}
 """Images with a restart for each, on stock processes in one run, and on ours."""
 
 TRAINED = {"digits-mlp": 500, "fashion-cnn": 256}
