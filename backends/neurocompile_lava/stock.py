@@ -19,8 +19,8 @@ from neurocompile_lava.runtime import find_or_make
 from neurocompile_lava.stock_neurons import number_issues
 from neurocompile_lava.stock_parts import size_issues, subgraphs
 
-_IMAGES = 64
-"""That run together at most."""
+_IMAGES = 256
+"""Of a run, at most."""
 
 _SYNAPSES = 2**26
 """Of all copies of a network: some 24 bytes each, in all of Lava's processes."""
@@ -46,7 +46,7 @@ class StockLavaBackend:
 
 
 class StockLavaExecutable:
-    """A graph on stock Lava: images follow each other where its neurons can be set back, or else run side by side.
+    """A graph on stock Lava: images run in copies of it, and follow each other where neurons can be set back.
 
     Parameters
     ----------
@@ -64,6 +64,7 @@ class StockLavaExecutable:
     def __init__(self, graph: Graph, python: Path) -> None:
         self._graph, self._python = graph, python
         self._parts = [stock_plan.plan(part) for part in subgraphs(graph)]
+        self._most_copies = max(1, _SYNAPSES // max(1, *(part.synapses for part in self._parts)))
 
     def run(  # noqa: D102
         self, x: Array, *, steps: int, probes: Sequence[str] = (), first: int = 0, progress: Progress = silent
@@ -73,10 +74,7 @@ class StockLavaExecutable:
         def run(some: Array, start: int, report: Report) -> Result:
             return self._run_some(some, steps, first + start, probes, report)
 
-        images = _IMAGES
-        if any(part.side_by_side for part in self._parts):
-            largest = max(1, *(part.synapses for part in self._parts))
-            images = min(images, max(1, _SYNAPSES // largest))
+        images = _IMAGES if all(part.sets_back for part in self._parts) else min(_IMAGES, self._most_copies)
         return in_batches(x, images, run, progress, doing(len(self._parts)))
 
     def close(self) -> None:  # noqa: D102
@@ -113,13 +111,13 @@ class StockLavaExecutable:
         images, steps = sent[part.sources[0]].shape[:2]
         given = np.concatenate([sent[name].reshape(images, steps, -1) for name in part.sources], axis=2)
         stream = _with_biases(given, part) if len(part.biases) else given
-        job = Job([part.document(images, steps, records)], part.arrays, _laid_out(stream, part))
+        copies = min(images, self._most_copies)
+        rounds = -(-images // copies)
+        job = Job([part.document(copies, rounds, steps, records)], part.arrays, _laid_out(stream, copies, rounds))
         names = {f"record-{number}": record["name"] for number, record in enumerate(records)}
         read, seconds = job.run(self._python, list(names), report)
-        found = {
-            name: self._spikes(name, _by_image(read[file], images, steps, part)) for file, name in names.items()
-        }
-        return found, seconds
+        rows = {name: _by_image(read[file], copies, rounds)[:images] for file, name in names.items()}
+        return {name: self._spikes(name, recorded) for name, recorded in rows.items()}, seconds
 
     def _spikes(self, name: str, recorded: Array) -> Array:
         """Give what was recorded ``(B, T, size)`` as what the graph's process sends, ``(B, T, *shape)``."""
@@ -141,16 +139,18 @@ def _with_biases(given: Array, part: stock_plan.StockPlan) -> Array:
     return stream
 
 
-def _laid_out(values: Array, part: stock_plan.StockPlan) -> Array:
-    """Give values ``(B, T, size)`` as the network takes them."""
-    if part.side_by_side:
-        values = np.moveaxis(values, 0, 1)
-        return values.reshape(len(values), -1)
-    return values.reshape(-1, values.shape[2])
+def _laid_out(values: Array, copies: int, rounds: int) -> Array:
+    """Give values ``(B, T, size)`` as copies of a network take them, round after round; silence fills the last."""
+    images, steps, size = values.shape
+    padded = np.zeros((rounds * copies, steps, size), values.dtype)
+    padded[:images] = values
+    by_round = padded.reshape(rounds, copies, steps, size)
+    rows: Array = by_round.swapaxes(1, 2).reshape(rounds * steps, copies * size)
+    return rows
 
 
-def _by_image(rows: Array, images: int, steps: int, part: stock_plan.StockPlan) -> Array:
-    """Give what was recorded as ``(B, T, size)``."""
-    if part.side_by_side:
-        return np.moveaxis(rows.reshape(steps, images, -1), 0, 1)
-    return rows.reshape(images, steps, -1)
+def _by_image(rows: Array, copies: int, rounds: int) -> Array:
+    """Give what was recorded of copies as ``(rounds * copies, T, size)``."""
+    steps, size = len(rows) // rounds, rows.shape[1] // copies
+    values: Array = rows.reshape(rounds, steps, copies, size).swapaxes(1, 2).reshape(-1, steps, size)
+    return values

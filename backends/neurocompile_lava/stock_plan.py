@@ -2,9 +2,9 @@
 
 These are ``Sparse``, ``DelaySparse``, ``LIFReset``, ``ATRLIF`` and ``SigmaDelta``.
 
-A plan is what the worker is given: a JSON object and named arrays. Images of ``LIFReset`` follow each other in one
-run, and every layer is set back when the next image reaches it. Other neurons have no
-such reset: there ``copies`` of the network, one an image, run side by side, and another run starts anew.
+A plan is what the worker is given: a JSON object and named arrays. ``copies`` of the network run side by side,
+one an image. Where its neurons are ``LIFReset`` another round of images follows in the same run, and every layer is
+set back when the next image reaches it; other neurons have no such reset, and another run starts anew.
 ``processes`` lists, each after those that it reads,
 
 - ``sparse``: the weights of one path as a matrix ``(outputs, inputs)`` in three arrays, as SciPy holds it, and
@@ -59,8 +59,8 @@ class StockPlan:
         Steps after which the last process starts with the first image.
     fixed
         Whether it computes in Loihi's integers.
-    side_by_side
-        Whether images run in copies of the network, and not one after another.
+    sets_back
+        Whether its neurons can be set back, so that images may follow each other.
     sources
         The names of what comes from outside, in the order in which it is sent.
     biases, bias_starts
@@ -75,7 +75,7 @@ class StockPlan:
 
     delay: int
     fixed: bool
-    side_by_side: bool
+    sets_back: bool
     sources: tuple[str, ...]
     biases: Array
     bias_starts: Array
@@ -88,15 +88,24 @@ class StockPlan:
         """How many weights it holds."""
         return sum(self.arrays[p["data"]].size for p in self.processes if p["kind"] == "sparse")
 
-    def document(self, images: int, steps: int, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
-        """Give the JSON object for a run that records some of the processes."""
-        copies = images if self.side_by_side else 1
+    def document(self, copies: int, rounds: int, steps: int, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Give the JSON object for a run that records some of the processes.
+
+        Parameters
+        ----------
+        copies, rounds
+            Images that run side by side, and that follow each other.
+        steps
+            Of each image.
+        records
+            Those to run.
+        """
         return {
             "kind": "stock",
             "version": PLAN_VERSION,
-            "total": images // copies * steps + self.delay,
+            "total": rounds * steps + self.delay,
             "steps": steps,
-            "rows": images // copies * steps,
+            "rows": rounds * steps,
             "copies": copies,
             "fixed": self.fixed,
             "source": self.sources[0],
@@ -218,7 +227,7 @@ class _Planner:
         return StockPlan(
             max(self.arrival.values()),
             self.fixed,
-            any(made.kind != "lif" for made in self.neurons.values()),
+            all(made.kind == "lif" for made in self.neurons.values()),
             self.entries,
             np.concatenate([np.zeros(0, np.int32), *(values for _, values in self.bias_columns.values())]),
             # A step before the layer, since synapses take one.

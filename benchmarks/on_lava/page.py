@@ -17,7 +17,7 @@ def page(results: dict[str, Any]) -> str:
         "from the start of Lava's Python to its end, and *steps* only the time in which Lava does steps.",
         "*Restart* is stock `Dense`, `Conv` and `LIF` processes, made anew for every image, and `Var.get` for the",
         "result.",
-        "`lava-stock` has stock processes too, but images follow each other, and spikes are recorded; `lava` is",
+        "`lava-stock` has stock processes too, but many images in one run, and spikes are recorded; `lava` is",
         "neurocompile's own, one process for a layer, with many images side by side. *Times* is *lava* against",
         "*restart*.",
         "",

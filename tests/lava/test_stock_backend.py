@@ -77,7 +77,6 @@ def compare(graph: Graph, x: Array, python: Path) -> None:
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_integers_are_equal(network: Network, lava_python: Path) -> None:
-    """Images follow each other, so that what one leaves behind would be seen in the next."""
     layers = network()
     graph = compiled(layers, INT8)
     assert problems(graph) == []
@@ -98,6 +97,17 @@ def test_a_large_network_runs_again_for_each_image(lava_python: Path, monkeypatc
     graph = compiled(mlp(), GRADED)
     monkeypatch.setattr(stock, "_SYNAPSES", 1)
     compare(graph, images(mlp(), 2), lava_python)
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+@pytest.mark.parametrize("options", [INT8, ZERO], ids=["integers", "reals"])
+def test_images_follow_each_other(
+    options: Options, copies: int, lava_python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one leaves behind would be seen in the next; with three copies, the second round is not full."""
+    graph = compiled(residual(), options)
+    monkeypatch.setattr(stock, "_SYNAPSES", copies * stock_plan.plan(graph).synapses)
+    compare(graph, images(residual(), IMAGES), lava_python)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class StockNetwork(Running):
     arrays
         Weights and other arrays that the plan names.
     stream
-        What the encoder sends, ``(images * T, inputs)``, or ``(T, images * inputs)`` of copies.
+        What the encoder sends to the copies, ``(rounds * T, copies * inputs)``.
     """
 
     def __init__(self, plan: dict[str, Any], arrays: dict[str, Array], stream: Array) -> None:
@@ -70,7 +70,7 @@ class StockNetwork(Running):
             getattr(self, f"_add_{description['kind']}")(description)
 
     def write(self, folder: Path) -> None:
-        """Write what was recorded, each ``(images * T, size)``, or ``(T, images * size)`` of copies."""
+        """Write what was recorded, each ``(rounds * T, copies * size)``."""
         for number, (_, memory, dtype, start, size) in enumerate(self._recorded):
             rows = np.frombuffer(memory, np.uint8).reshape(self._total, -1)[start:]
             rows = rows[: self._rows]
@@ -101,12 +101,12 @@ class StockNetwork(Running):
 
     def _add_lif(self, d: dict[str, Any]) -> None:
         neurons = self._lif(
-            shape=(d["size"],),
+            shape=(self._copies * d["size"],),
             vth=d["vth"],
             du=_UNSCALED if self._fixed else 1,
             dv=0,
-            bias_mant=self._arrays[d["bias_mant"]],
-            bias_exp=self._arrays[d["bias_exp"]],
+            bias_mant=np.tile(self._arrays[d["bias_mant"]], self._copies),
+            bias_exp=np.tile(self._arrays[d["bias_exp"]], self._copies),
             # Lava's steps begin with 1: it is set back before it takes in what the next image begins with.
             reset_interval=self._steps,
             reset_offset=d["start"] + 1,
