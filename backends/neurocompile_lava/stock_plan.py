@@ -3,8 +3,8 @@
 These are ``Sparse``, ``DelaySparse``, ``LIFReset``, ``ATRLIF`` and ``SigmaDelta``.
 
 A plan is what the worker is given: a JSON object and named arrays. ``copies`` of the network run side by side,
-one an image. Where its neurons are ``LIFReset`` another round of images follows in the same run, and every layer is
-set back when the next image reaches it; other neurons have no such reset, and another run starts anew.
+one an image. Where its neurons are ``LIFReset`` another round of images follows in the same run, and every layer
+is set back when the next image reaches it; other neurons have no such reset, and another run starts anew.
 ``processes`` lists, each after those that it reads,
 
 - ``sparse``: the weights of one path as a matrix ``(outputs, inputs)`` in three arrays, as SciPy holds it, and
