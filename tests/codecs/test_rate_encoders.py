@@ -16,7 +16,7 @@ from neurocompile.codecs.encoders import (
     DeterministicRateEncoder,
     PoissonRateEncoder,
 )
-from neurocompile.codecs.spike_steps import even_thresholds, poisson_steps, raster, separate
+from neurocompile.codecs.spike_steps import _rare_places, evenly, poisson_steps, raster, separate
 from neurocompile.errors import DataError
 
 worlds = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
@@ -78,12 +78,26 @@ def test_even_thresholds_make_counts_right(x, steps):
 
 
 def test_even_thresholds_are_spread_in_time():
-    thresholds = even_thresholds(64)
-    assert sorted(thresholds) == [(i + 0.5) / 64 for i in range(64)]
+    # As many spikes as thresholds below: each row of 64 neurons has one more than the row before it.
+    spikes = evenly((np.arange(65) / 64)[None], 64)[0]
+    thresholds = 64 - spikes.sum(1)
+    assert sorted(thresholds) == list(range(64))
     # Any 8 steps in a row that begin at a multiple of 8 have one threshold in each eighth.
     for block in thresholds.reshape(8, 8):
-        assert sorted((block * 8).astype(int)) == list(range(8))
-    assert even_thresholds(1).tolist() == [0.5]
+        assert sorted(block // 8) == list(range(8))
+    assert evenly(np.array([[0.4, 0.6]]), 1).tolist() == [[[False, True]]]
+
+
+def test_rare_places_are_one_in_256():
+    size = 2**20
+    places = _rare_places(size, NumpyDraws(0))
+    assert np.all(np.diff(places) > 0)
+    assert places[0] >= 0
+    assert places[-1] < size
+    assert abs(len(places) - size / 256) < 5 * np.sqrt(size / 256)
+    # They reach the end.
+    assert places[-1] > size - 256 * 20
+    assert len(_rare_places(1, NumpyDraws(0))) in (0, 1)
 
 
 @worlds

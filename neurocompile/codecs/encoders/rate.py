@@ -15,7 +15,7 @@ from neurocompile.codecs.spike_steps import (
     Part,
     bernoulli,
     even_steps,
-    even_thresholds,
+    evenly,
     jittered,
     poisson_steps,
     raster,
@@ -57,8 +57,7 @@ class BernoulliRateEncoder(ValueEncoder):
         if self.training or not self.deterministic_eval:
             spikes = bernoulli(p, self.num_steps, self.draws(p))
         elif self.eval_threshold == "even":
-            thresholds = xp.asarray(even_thresholds(self.num_steps).copy(), dtype=p.dtype, device=p.device)
-            spikes = thresholds[None, :, None] < p[:, None, :]
+            spikes = evenly(p, self.num_steps)
         else:
             spikes = xp.repeat((p >= 0.5)[:, None, :], self.num_steps, axis=1)
         return spikes, {"rates": p}
