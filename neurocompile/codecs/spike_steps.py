@@ -148,16 +148,16 @@ def even_steps(probability: Array, steps: int, refractory: int) -> Iterator[Part
         Of all neurons.
     """
     xp = namespace(probability)
-    p = xp.astype(constant(probability), xp.float64)
-    distance = 1 + refractory
-    # What distances have beyond the least. A first spike after twice the window is as good as none.
-    excess = ((1 - p) / p.clip(_RAREST, None)).clip(None, 4.0 * steps)
-    most = math.ceil(steps / (distance + float(xp.min(excess)))) + 1
+    # A first spike two windows later is as good as none.
+    p = xp.astype(constant(probability), xp.float64).clip(0.25 / steps, None)
+    least = 1 + refractory
+    most = math.ceil(steps / (refractory + 1 / float(xp.max(p)))) + 1
     rows = math.ceil(most / math.ceil(most * p.shape[0] / _PART))
     for begin in range(0, most, rows):
         k = xp.arange(begin, begin + rows, dtype=xp.float64, device=array_api_compat.device(p))[:, None]
-        # Rounding keeps the order of sums and products, so that adding whole distances keeps the pause.
-        yield Part(xp.astype(xp.ceil((k + 0.5) * excess + distance / 2) + (k * distance - 1), xp.int64))
+        # Of k + 1/2 distances, what is beyond the least. Rounding keeps its order, and so whole pauses.
+        beyond = (k + 0.5) * (1 - p) / p
+        yield Part(xp.astype(xp.ceil(beyond + least / 2) + (k * least - 1), xp.int64))
 
 
 def jittered(times: Array, steps: int, refractory: int, deviation: float, draws: Draws) -> Array:
