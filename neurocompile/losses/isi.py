@@ -12,7 +12,7 @@ from torch.nn import functional
 from neurocompile.checks import number_issues, whole_issues
 from neurocompile.errors import DataError
 from neurocompile.losses.activity import mean_over_time
-from neurocompile.losses.term import LayerTerm
+from neurocompile.losses.term import DiagnoseLayer, LayerTerm
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ISIRegularization(LayerTerm):
         if issues:
             raise DataError.of(issues)
 
-    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
+    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, DiagnoseLayer]:  # noqa: ARG002
         """Compute the term of one layer.
 
         The diagnostic ``violations`` is the fraction of spikes that follow another within the window.
@@ -63,7 +63,11 @@ class ISIRegularization(LayerTerm):
         recent = functional.conv1d(functional.pad(trains, (window, -1)), kernel[None, None])
         recent = recent.reshape(size, neurons, steps).transpose(1, 2)
         loss = mean_over_time(values * recent, valid).mean()
-        # Rounding in the convolution is no spike, and the farthest one counts the kernel's first value.
-        follows = (values != 0) & (recent.detach() > kernel[0] / 2)
-        fired = (values != 0).sum().item()
-        return loss, {"violations": follows.sum().item() / fired if fired else 0.0}
+
+        def diagnose() -> dict[str, float]:
+            # Rounding in the convolution is no spike, and the farthest one counts the kernel's first value.
+            follows = (values != 0) & (recent.detach() > kernel[0] / 2)
+            fired = (values != 0).sum().item()
+            return {"violations": follows.sum().item() / fired if fired else 0.0}
+
+        return loss, diagnose

@@ -10,7 +10,7 @@ from torch import Tensor
 from neurocompile.checks import number_issues
 from neurocompile.errors import DataError
 from neurocompile.losses.activity import mean_over_time
-from neurocompile.losses.term import LayerTerm
+from neurocompile.losses.term import DiagnoseLayer, LayerTerm
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,14 @@ class MembraneRegularization(LayerTerm):
         if issues:
             raise DataError.of(issues)
 
-    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
+    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, DiagnoseLayer]:  # noqa: ARG002
         """Compute the term of one layer.
 
         The diagnostics are the ``largest`` absolute membrane, and the fraction that is ``beyond`` the bound.
         """
         excess = (values.abs() - self.max_membrane).relu()
         loss = mean_over_time(excess.square(), valid).mean()
-        beyond = mean_over_time((excess > 0).double(), valid)
-        return loss, {"largest": values.detach().abs().max().item(), "beyond": beyond.mean().item()}
+        return loss, lambda: {
+            "largest": values.detach().abs().max().item(),
+            "beyond": mean_over_time((excess > 0).double(), valid).mean().item(),
+        }

@@ -12,7 +12,7 @@ from torch.nn import functional
 from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity, mean_over_time
-from neurocompile.losses.term import Diagnostics, LossTerm
+from neurocompile.losses.term import Diagnose, Diagnostics, LossTerm
 
 LEAST_TEMPERATURE = 1e-7
 """Below, quotients of float32 would overflow."""
@@ -60,7 +60,7 @@ class ProbSpikes(LossTerm):
                 problem = f"no {kind} were given" if kind == "targets" else "no output was recorded"
                 yield Issue(problem, op=self.name, remedy="give both output and targets, or leave the term out")
 
-    def measure(self, activity: Activity) -> tuple[Tensor, Diagnostics]:
+    def measure(self, activity: Activity) -> tuple[Tensor, Diagnose]:
         """Compute the term.
 
         The diagnostics are the ``accuracy`` of the largest count, the ``confidence``, which is the mean of the
@@ -73,9 +73,13 @@ class ProbSpikes(LossTerm):
         logits = scores / self.temperature
         # It takes the logarithm of the softmax in one, which no probability of 0 can break.
         loss = functional.cross_entropy(logits, targets)
-        largest, decided = logits.detach().softmax(dim=1).max(dim=1)
-        return loss, {
-            "accuracy": (decided == targets).double().mean().item(),
-            "confidence": largest.double().mean().item(),
-            "silent": (~(spikes != 0).flatten(1).any(dim=1)).double().mean().item(),
-        }
+
+        def diagnose() -> Diagnostics:
+            largest, decided = logits.detach().softmax(dim=1).max(dim=1)
+            return {
+                "accuracy": (decided == targets).double().mean().item(),
+                "confidence": largest.double().mean().item(),
+                "silent": (~(spikes != 0).flatten(1).any(dim=1)).double().mean().item(),
+            }
+
+        return loss, diagnose

@@ -11,7 +11,7 @@ from torch import Tensor
 from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity, mean_over_time
-from neurocompile.losses.term import LayerTerm
+from neurocompile.losses.term import DiagnoseLayer, LayerTerm
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class RateRegularization(LayerTerm):
             remedy = f"choose among {', '.join(activity.spikes)}" if activity.spikes else "record their spikes"
             yield Issue(problem, op=self.name, remedy=remedy)
 
-    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, DiagnoseLayer]:
         """Compute the term of one layer.
 
         The diagnostics are the mean ``rate``; the fraction of ``dead`` neurons, which fire at no valid step of no
@@ -69,17 +69,23 @@ class RateRegularization(LayerTerm):
         ``above`` the range.
         """
         rate = mean_over_time(values, valid)
-        low, high = (self.min_rate - rate).relu(), (rate - self.max_rate).relu()
         target = self.layer_targets.get(name, self.target_rate)
-        loss = (rate - target).square().mean() + self.range_weight * (low.square() + high.square()).mean()
-        fires = values != 0
-        return loss, {
-            "rate": rate.detach().double().mean().item(),
-            "dead": (~fires.any(dim=1).any(dim=0)).double().mean().item(),
-            "saturated": (fires | ~valid[..., None]).all(dim=1).all(dim=0).double().mean().item(),
-            "below": (low > 0).double().mean().item(),
-            "above": (high > 0).double().mean().item(),
-        }
+        loss = (rate - target).square().mean()
+        if self.range_weight:
+            low, high = (self.min_rate - rate).relu(), (rate - self.max_rate).relu()
+            loss = loss + self.range_weight * (low.square() + high.square()).mean()
+
+        def diagnose() -> dict[str, float]:
+            fires = values != 0
+            return {
+                "rate": rate.detach().double().mean().item(),
+                "dead": (~fires.any(dim=1).any(dim=0)).double().mean().item(),
+                "saturated": (fires | ~valid[..., None]).all(dim=1).all(dim=0).double().mean().item(),
+                "below": (rate < self.min_rate).double().mean().item(),
+                "above": (rate > self.max_rate).double().mean().item(),
+            }
+
+        return loss, diagnose
 
     def _option_issues(self) -> Iterator[Issue]:
         yield from number_issues("range_weight", self.range_weight, 0, op=self.name)

@@ -11,7 +11,7 @@ from torch import Tensor
 from neurocompile.checks import choice_issues, whole_issues
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity
-from neurocompile.losses.term import LayerTerm
+from neurocompile.losses.term import DiagnoseLayer, LayerTerm
 
 Penalty = Literal["l1", "l2", "variance"]
 
@@ -64,7 +64,7 @@ class TemporalConsistency(LayerTerm):
             remedy = f"choose a window_size up to {steps // 2}" if steps > 1 else "run more steps"
             yield Issue(problem, op=self.name, remedy=f"{remedy}, or leave the term out")
 
-    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, dict[str, float]]:  # noqa: ARG002
+    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, DiagnoseLayer]:  # noqa: ARG002
         """Compute the term of one layer.
 
         The diagnostics are the ``largest_change`` of a rate from window to window, and ``compared``, the fraction
@@ -85,7 +85,7 @@ class TemporalConsistency(LayerTerm):
             penalties = change.abs() if self.penalty_type == "l1" else change.square()
         of_sequences = (penalties.mean(dim=2) * counts).sum(dim=1) / counts.sum(dim=1).clamp(min=1)
         loss = (of_sequences * compared).sum() / compared.sum().clamp(min=1)
-        return loss, {
+        return loss, lambda: {
             "largest_change": (change.detach().abs() * pairs[..., None]).max().item(),
             "compared": compared.double().mean().item(),
         }

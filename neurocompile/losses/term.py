@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from statistics import fmean
 from typing import ClassVar, Literal, TypeAlias
 
@@ -15,6 +15,12 @@ from neurocompile.losses.activity import Activity
 
 Diagnostics: TypeAlias = "dict[str, float | dict[str, dict[str, float]]]"
 """Numbers for the log; under ``layers`` those of each layer."""
+
+Diagnose: TypeAlias = "Callable[[], Diagnostics]"
+"""Gives the diagnostics, which take as long as the loss, when they are wanted."""
+
+DiagnoseLayer: TypeAlias = "Callable[[], dict[str, float]]"
+"""Gives those of a layer."""
 
 
 class LossTerm(ABC):
@@ -39,19 +45,29 @@ class LossTerm(ABC):
         DataError
             If the activity lacks what the term reads.
         """
-        issues = list(self.issues(activity))
-        if issues:
-            raise DataError.of(issues)
+        self._check(activity)
         with torch.autocast(activity.device.type, enabled=False):
-            return self.measure(activity)
+            loss, diagnose = self.measure(activity)
+            return loss, diagnose()
+
+    def loss(self, activity: Activity) -> Tensor:
+        """Compute the term without the diagnostics, in less time."""
+        self._check(activity)
+        with torch.autocast(activity.device.type, enabled=False):
+            return self.measure(activity)[0]
 
     @abstractmethod
     def issues(self, activity: Activity) -> Iterator[Issue]:
         """List what the activity lacks."""
 
     @abstractmethod
-    def measure(self, activity: Activity) -> tuple[Tensor, Diagnostics]:
+    def measure(self, activity: Activity) -> tuple[Tensor, Diagnose]:
         """Compute the term of an activity that lacks nothing."""
+
+    def _check(self, activity: Activity) -> None:
+        issues = list(self.issues(activity))
+        if issues:
+            raise DataError.of(issues)
 
 
 class LayerTerm(LossTerm):
@@ -71,18 +87,22 @@ class LayerTerm(LossTerm):
                 remedy=f"record {self.reads}, or leave the term out",
             )
 
-    def measure(self, activity: Activity) -> tuple[Tensor, Diagnostics]:  # noqa: D102
-        losses, layers = [], {}
-        for name, values in self._layers(activity).items():
-            loss, numbers = self.layer(name, activity.flat(values), activity.valid)
-            losses.append(loss)
-            layers[name] = {"loss": loss.item(), **numbers}
-        keys = next(iter(layers.values()))
-        means = {key: fmean(numbers[key] for numbers in layers.values()) for key in keys}
-        return torch.stack(losses).mean(), {**means, "layers": layers}
+    def measure(self, activity: Activity) -> tuple[Tensor, Diagnose]:  # noqa: D102
+        measured = {
+            name: self.layer(name, activity.flat(values), activity.valid)
+            for name, values in self._layers(activity).items()
+        }
+
+        def diagnose() -> Diagnostics:
+            layers = {name: {"loss": loss.item(), **numbers()} for name, (loss, numbers) in measured.items()}
+            keys = next(iter(layers.values()))
+            means = {key: fmean(numbers[key] for numbers in layers.values()) for key in keys}
+            return {**means, "layers": layers}
+
+        return torch.stack([loss for loss, _ in measured.values()]).mean(), diagnose
 
     @abstractmethod
-    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, dict[str, float]]:
+    def layer(self, name: str, values: Tensor, valid: Tensor) -> tuple[Tensor, DiagnoseLayer]:
         """Compute the term of one layer.
 
         Parameters
@@ -97,7 +117,7 @@ class LayerTerm(LossTerm):
         Returns
         -------
         tuple
-            The loss, and numbers for the log.
+            The loss, and what gives numbers for the log.
         """
 
     def _layers(self, activity: Activity) -> Mapping[str, Tensor]:

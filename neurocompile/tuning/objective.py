@@ -44,7 +44,7 @@ class Objective:
             The logarithms of the original network's probabilities ``(B, C)``; None where these are not learned
             from.
         """
-        loss, _ = self._composer(traces.activity(targets))
+        loss = self._composer.loss(traces.activity(targets))
         if teacher is None:
             return loss
         with torch.autocast(targets.device.type, enabled=False):

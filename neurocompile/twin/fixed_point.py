@@ -54,6 +54,9 @@ def membrane_units(current: Tensor) -> Tensor:
 
 
 def _wrapped(units: Tensor) -> Tensor:
+    low, high = units.aminmax()
+    if -low <= MEMBRANE_MAX and high <= MEMBRANE_MAX:
+        return units
     # All of it is exact: units are multiples of 2 ** 6, and the others powers of two.
     around = 2.0**MEMBRANE_BITS
     return units - ((units / around + 0.5).floor() * around)

@@ -18,6 +18,7 @@ from neurocompile.twin.fixed_point import (
     saturated,
     through,
 )
+from neurocompile.twin.integration import Neuron, integrate
 from neurocompile.twin.parameters import Parameter, full_precision, least_threshold
 from neurocompile.twin.surrogates import Surrogate
 
@@ -55,16 +56,15 @@ class NeuronsTwin(nn.Module):
         with full_precision(kept.device):
             threshold = self.v_threshold()
             spikes, held = self.run(kept, self.bias(), threshold)
-            recorded = torch.stack(held, dim=1) / threshold.detach() if membranes else None
-        return torch.stack(spikes, dim=1), recorded
+            return spikes, held / threshold.detach() if membranes else None
 
     def fields(self) -> dict[str, Tensor]:
         """Give the process's fields as they are now."""
         return {"bias": self.bias(), "v_threshold": self.v_threshold()}
 
     @abstractmethod
-    def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Give spikes of each step, and membranes when it is decided on them."""
+    def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+        """Give spikes, and membranes when it is decided on them, both ``(B, T, *shape)``."""
 
     def _most_threshold(self, op: Neurons) -> int:  # noqa: ARG002
         return THRESHOLD_MAX << CURRENT_SHIFT
@@ -80,36 +80,14 @@ class IntegrateAndFireTwin(NeuronsTwin):
 
     def __init__(self, op: IntegrateAndFire, surrogate: Surrogate) -> None:
         super().__init__(op, surrogate)
-        self._reset, self._signed, self._wait = op.reset, op.signed, op.wait
+        self._neuron = Neuron(op.reset, op.signed, op.wait, self._integer, surrogate)
         self.v_init = Parameter(op.v_init, rounded_membrane if self._integer else None, self._unit)
 
     def fields(self) -> dict[str, Tensor]:  # noqa: D102
         return {**super().fields(), "v_init": self.v_init()}
 
-    def run(  # noqa: D102
-        self, current: Tensor, bias: Tensor, threshold: Tensor
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        unit = threshold.detach()
-        v = torch.zeros_like(current[:, 0]) + self.v_init()
-        sent = torch.zeros_like(v)
-        steps = current.unbind(1)
-        spikes: list[Tensor] = []
-        membranes: list[Tensor] = []
-        if self._wait:
-            for a in steps:
-                v = self._integrated(v, a, bias)
-        for a in steps:
-            if not self._wait:
-                v = self._integrated(v, a, bias)
-            membranes.append(v)
-            s = self._spike(v - threshold, unit)
-            if self._signed and spikes:
-                # What was not sent can't be taken back.
-                sent = sent + spikes[-1].detach()
-                s = s - self._spike(-v, unit) * (sent > 0)
-            spikes.append(s)
-            v = v - s * threshold if self._reset == "subtract" else v * (1 - s)
-        return spikes, membranes
+    def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
+        return integrate(current, bias, threshold, self.v_init(), self._neuron)
 
 
 class DigitTwin(NeuronsTwin):
@@ -119,9 +97,7 @@ class DigitTwin(NeuronsTwin):
         super().__init__(op, surrogate)
         self._ahead = op.ahead
 
-    def run(  # noqa: D102
-        self, current: Tensor, bias: Tensor, threshold: Tensor
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         half = threshold * 2.0 ** (self._ahead - 1)
         early = through(half, _two_thirds) if self._integer else half * 4 / 3
         unit = 2 * half.detach()
@@ -140,7 +116,7 @@ class DigitTwin(NeuronsTwin):
             spikes.append(s)
             sent = 2 * sent + s.detach()
             v = v - 2 * s * half
-        return spikes, membranes
+        return torch.stack(spikes, dim=1), torch.stack(membranes, dim=1)
 
     def _most_threshold(self, op: Neurons) -> int:
         assert isinstance(op, DigitNeurons)
@@ -155,9 +131,7 @@ class GradedTwin(NeuronsTwin):
         super().__init__(op, surrogate)
         self._levels = op.levels
 
-    def run(  # noqa: D102
-        self, current: Tensor, bias: Tensor, threshold: Tensor
-    ) -> tuple[list[Tensor], list[Tensor]]:
+    def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         messages, membranes = [], []
         for a in current.unbind(1):
             v = self._integrated(torch.zeros_like(a), a, bias)
@@ -166,7 +140,7 @@ class GradedTwin(NeuronsTwin):
             parts = v.double() * self._levels / threshold.double()
             message = through(parts, lambda x: (x + 0.5).floor())
             messages.append(message.clamp(0, self._levels).to(v.dtype))
-        return messages, membranes
+        return torch.stack(messages, dim=1), torch.stack(membranes, dim=1)
 
 
 def _two_thirds(half: Tensor) -> Tensor:

@@ -74,6 +74,13 @@ def test_components_are_what_the_terms_give_alone() -> None:
         assert log["diagnostics"][term.name] == numbers
 
 
+def test_the_loss_without_the_log_is_the_loss() -> None:
+    composer = LossConfig().composer()
+    assert composer.loss(activity()).item() == composer(activity())[0].item()
+    with pytest.raises(DataError, match="no output was recorded"):
+        composer.loss(Activity(activity().spikes, activity().membranes))
+
+
 def test_the_gradient_is_the_weighted_sum() -> None:
     gradients = []
     for weights in ((1.0, 0.0), (0.0, 1.0), (0.5, 3.0)):
