@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	$(BIN)/neurocompile models/fashion-cnn.onnx --target lava
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest --cov --cov-fail-under=95
+	$(BIN)/pytest -n auto --dist loadfile --cov --cov-fail-under=95
 
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .

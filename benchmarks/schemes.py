@@ -68,7 +68,8 @@ def main() -> None:
         *map(row, reports),
         "",
         "The other codes of [codecs.md](codecs.md) tell a value by when a spike comes, or by which of several",
-        "neurons sends it. Neurons that count do not read that, so the compiler does not offer them.",
+        "neurons sends it. Neurons that count do not read that. `--encoder ttfs` is there for networks that are",
+        "trained to read it ([tuning.md](tuning.md)); converted ones lose everything.",
     ]
     (ROOT / "docs" / "schemes.md").write_text("\n".join(page) + "\n")
 

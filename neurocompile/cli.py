@@ -191,6 +191,7 @@ def compile_command(
     encoder
         Of the input: a constant current; or spikes that are drawn by intervals (poisson) or step by step
         (bernoulli), lie at even distances (deterministic), or follow each other from the first step on (burst).
+        ttfs is one spike, the earlier the larger a value: for networks that are then trained to read it.
     decoder
         Of the output: the accumulated membrane, or the most that it was (membrane_max); a count of spikes, or the
         neuron that fires first (first_spike).

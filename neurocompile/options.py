@@ -17,7 +17,7 @@ CodeName = Literal["digit", "graded", "rate"]
 
 Balance = Literal["max", "percentile", "channel", "mse", "ridge"]
 Precision = Literal["float", "int8"]
-Encoding = Literal["constant", "poisson", "bernoulli", "deterministic", "burst"]
+Encoding = Literal["constant", "poisson", "bernoulli", "deterministic", "burst", "ttfs"]
 Decoding = Literal["membrane", "membrane_max", "count", "first_spike"]
 
 MOST_DIGITS = 10
@@ -59,7 +59,8 @@ class Options:
         ``float``: reals, rounded so that their sums are exact. ``int8``: Loihi's integers.
     encoder
         ``constant`` current, or spikes: ``poisson``, ``bernoulli``, ``deterministic`` or ``burst``, as
-        ``ir.processes.input_spikes`` lays them out.
+        ``ir.processes.input_spikes`` lays them out; or ``ttfs``, one spike whose time tells the value, for
+        networks that are then trained to read it.
     decoder
         ``membrane``: what the outputs have accumulated; ``membrane_max``: the most that they had. ``count``:
         spikes of output neurons; ``first_spike``: the earliest of them.

@@ -19,7 +19,7 @@ from neurocompile.console import (
 from neurocompile.data import TrainingData
 from neurocompile.errors import DataError, DeploymentError
 from neurocompile.frontends.model import Model
-from neurocompile.options import Options
+from neurocompile.options import Balance, Options
 from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document
 from neurocompile.report.progress import ProgressDisplay
@@ -39,6 +39,7 @@ def tune_command(
     reset: Literal["subtract", "zero"] = "subtract",
     signed: bool | None = None,
     precision: Literal["float", "int8"] = "int8",
+    balance: Balance | None = None,
     epochs: int = 3,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
@@ -80,6 +81,9 @@ def tune_command(
         can.
     precision
         Of the weights: Loihi's integers, which are rounded as they are trained, or floats.
+    balance
+        How the thresholds to begin with are chosen; ridge for rate, mse for graded and channel for digit if not
+        given. mse is the better beginning for few digits.
     epochs
         How often all training images are seen, at most.
     batch_size
@@ -125,6 +129,7 @@ def tune_command(
         reset=reset,
         signed=signed,
         precision=precision,
+        balance=balance,
         target=target,
     )
     backend = find(target)

@@ -34,6 +34,12 @@ def test_a_burst_comes_first() -> None:
     assert np.flatnonzero(stream[:, 0, 1] == -1).tolist() == list(range(8))
 
 
+def test_time_to_first_spike_is_one_spike_and_the_larger_the_earlier() -> None:
+    stream = Encoder((5,), "ttfs", ceiling=2.0).encode(np.array([[2.0, 1.0, -2.0, 0.01, 0.0]]), 11)[:, 0]
+    assert np.argmax(np.abs(stream), axis=0).tolist() == [0, 5, 0, 10, 0]
+    assert stream.sum(axis=0).tolist() == [1, 1, -1, 1, 0]
+
+
 def test_bernoulli_spikes_have_their_rates_and_depend_on_the_seed() -> None:
     encoder = Encoder((41,), "bernoulli", ceiling=2.0, seed=1)
     stream = encoder.encode(X, 4000)
@@ -43,7 +49,7 @@ def test_bernoulli_spikes_have_their_rates_and_depend_on_the_seed() -> None:
     assert np.any(stream != Encoder((41,), "bernoulli", ceiling=2.0, seed=2).encode(X, 4000))
 
 
-@pytest.mark.parametrize("code", ["bernoulli", "deterministic", "burst"])
+@pytest.mark.parametrize("code", ["bernoulli", "deterministic", "burst", "ttfs"])
 def test_spikes_do_not_depend_on_how_images_are_grouped(code: EncoderCode) -> None:
     encoder = Encoder((41,), code)
     x = np.random.default_rng(0).uniform(-1, 1, (4, 41))
@@ -52,7 +58,7 @@ def test_spikes_do_not_depend_on_how_images_are_grouped(code: EncoderCode) -> No
     np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
 
 
-@pytest.mark.parametrize("code", ["poisson", "bernoulli", "deterministic", "burst"])
+@pytest.mark.parametrize("code", ["poisson", "bernoulli", "deterministic", "burst", "ttfs"])
 def test_darkness_is_silent(code: EncoderCode) -> None:
     assert not Encoder((3,), code).encode(np.zeros((2, 3)), 10).any()
 

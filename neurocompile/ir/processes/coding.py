@@ -34,7 +34,7 @@ class Encoder(Process):
     code
         ``constant``: the same graded value at every step. ``once``: at the first step only. Others: spikes of the
         mean rate ``min(abs(x) / ceiling, 1) / (1 + refractory)``, negative where ``x`` is (Diehl et al. 2015),
-        laid out as ``input_spikes`` tells.
+        laid out as ``input_spikes`` tells; or with ``ttfs`` one spike whose time tells that share.
     ceiling
         The input value that the code's largest value stands for.
     levels

@@ -1,4 +1,4 @@
-"""Spikes of the input, whose rate is a value."""
+"""Spikes of the input, whose rate or time is a value."""
 
 from __future__ import annotations
 
@@ -8,22 +8,23 @@ from typing import Literal
 import numpy as np
 
 from neurocompile.codecs.arrays import NumpyDraws
-from neurocompile.codecs.encoders import BurstEncoder
+from neurocompile.codecs.encoders import BurstEncoder, TimeToFirstSpikeEncoder
 from neurocompile.codecs.spike_steps import Part, bernoulli, even_steps, poisson_steps, raster
 from neurocompile.ir.op import Array
 
-SpikeCode = Literal["poisson", "bernoulli", "deterministic", "burst"]
-"""How spikes are laid out; the number of them is the same, in the mean."""
+SpikeCode = Literal["poisson", "bernoulli", "deterministic", "burst", "ttfs"]
+"""How spikes are laid out; the number of them is the same, in the mean, but for ``ttfs``."""
 
 DRAWN: tuple[SpikeCode, ...] = ("poisson", "bernoulli")
 """Those that depend on a seed."""
 
 
 def input_spikes(code: SpikeCode, rate: Array, steps: int, refractory: int, seed: int, first: int) -> Array:
-    """Give spikes whose numbers tell rates.
+    """Give spikes whose numbers tell rates, or whose times tell values.
 
     ``poisson``: independent of each other but for a pause after each. ``bernoulli``: every step is drawn by
-    itself. ``deterministic``: at even distances. ``burst``: one after another, from the first step on.
+    itself. ``deterministic``: at even distances. ``burst``: one after another, from the first step on. ``ttfs``:
+    one spike, in the step ``(T - 1) * (1 - rate)``, to the nearest, and none for 0.
 
     Parameters
     ----------
@@ -53,6 +54,10 @@ def input_spikes(code: SpikeCode, rate: Array, steps: int, refractory: int, seed
         )
         spikes: Array = encoder(rate).spikes
         return spikes
+    if code == "ttfs":
+        once = TimeToFirstSpikeEncoder(num_steps=steps, normalization="none", allow_no_spike=True)
+        first_spikes: Array = once(rate).spikes
+        return first_spikes
     if code == "deterministic":
         evenly: Array = raster(even_steps(rate.reshape(-1), steps, 0), (images, steps, neurons))
         return evenly
