@@ -190,7 +190,7 @@ def _before(op: Process, scale: Array, shape: tuple[int, ...], source: tuple[int
     found = np.full(math.prod(source), np.nan)
     found[index[wired]] = values
     # A value that goes to several places may be scaled differently there.
-    return settled(found.reshape(source)) if np.array_equal(found[index[wired]], values) else None
+    return _settled(found.reshape(source)) if np.array_equal(found[index[wired]], values) else None
 
 
 def _behind(op: Process, scale: Array, source: tuple[int, ...], shape: tuple[int, ...]) -> Array | None:
@@ -202,7 +202,15 @@ def _behind(op: Process, scale: Array, source: tuple[int, ...], shape: tuple[int
         return None if channels is None else per_channel(channels, len(shape))
     index = _index(op, source)
     values = np.broadcast_to(scale, source).reshape(-1)
-    return settled(np.where(index >= 0, values[index], np.nan).reshape(shape))
+    return _settled(np.where(index >= 0, values[index], np.nan).reshape(shape))
+
+
+def _settled(scale: Array) -> Array:
+    """Choose a scale where none matters: one of the others, so as not to take up their range of integers."""
+    silent = np.isnan(scale).reshape(len(scale) if scale.ndim else 1, -1).all(axis=1)
+    if not silent.all():
+        scale = np.where(silent.reshape(-1, *[1] * (scale.ndim - 1)), np.nanmax(scale), scale)
+    return settled(scale)
 
 
 def _index(op: Process, source: tuple[int, ...]) -> Array:

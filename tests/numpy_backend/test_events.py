@@ -76,6 +76,7 @@ def test_generated_networks(precision: str, name: str, graph: Graph, poisson: bo
         processes = Lower(encoder, code)(balanced(graph, x, code.highest))
         processes = Quantize()(processes) if precision == "int8" else RoundWeights()(processes)
     except GraphError as error:
-        assume("not rectified" not in str(error) and "exact" not in str(error))
+        # What can't be compiled is told, and other tests see to that.
+        assume(not any(problem in str(error) for problem in ("not rectified", "exact", "24 bits have room for")))
         raise
     check(processes, x, code.steps)

@@ -138,6 +138,23 @@ def test_what_neurons_send_stays_near_the_real_networks(name: str, graph: Graph)
         assert np.abs(op.value(expected[layer]) - op.value(found[layer])).mean() < 0.04
 
 
+def test_what_is_silent_takes_no_range_of_integers() -> None:
+    # Scales of 1 / 255 of the encoder, beside channels that the wires leave out.
+    rows = np.arange(16, dtype=np.int32).reshape(4, 4, 1)
+    scale = Affine(np.array([2.0, 0.7, 0.7, -0.5]).reshape(4, 1, 1), np.zeros((4, 1, 1)))
+    nodes = (
+        Node("x", Input((1, 4, 4))),
+        Node("rows", Rearrange(rows), ("x",)),
+        Node("scaled", scale, ("rows",)),
+        Node("both", Concat(axis=0), ("scaled", "rows")),
+        Node("pool", AvgPool(kernel=(2, 1), stride=(1, 1)), ("both",)),
+    )
+    graph = Graph(nodes, ("pool",))
+    x, code = images(graph), CODES["rate"]
+    found = estimate(Quantize()(real(graph, x, code)), x, code.steps)
+    assert np.abs(found - outputs(graph, x)[0]).max() < 0.03
+
+
 @pytest.mark.parametrize("name", FINE_INTEGER_CODES)
 @given(graph=layer_graphs(most_outputs=1))
 def test_estimate_stays_near_the_layers_output(name: str, graph: Graph) -> None:
