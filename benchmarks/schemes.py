@@ -69,7 +69,7 @@ def main() -> None:
         "",
         "The other codes of [codecs.md](codecs.md) tell a value by when a spike comes, or by which of several",
         "neurons sends it. Neurons that count do not read that. `--encoder ttfs` is there for networks that are",
-        "trained to read it ([tuning.md](tuning.md)); converted ones lose everything.",
+        "trained to read it ([tuning.md](tuning.md)).",
     ]
     (ROOT / "docs" / "schemes.md").write_text("\n".join(page) + "\n")
 

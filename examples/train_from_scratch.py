@@ -1,7 +1,6 @@
 """Train a spiking network from nothing on inputs whose spikes tell values by their times, and run it on Lava.
 
-``python examples/train_from_scratch.py`` takes half a minute. It needs ``neurocompile[torch]`` and ``neurocompile
-lava install``.
+``python examples/train_from_scratch.py`` needs ``neurocompile[torch]`` and ``neurocompile lava install``.
 """
 
 from pathlib import Path
