@@ -18,12 +18,12 @@ def lava_python() -> Path:
 
 @pytest.fixture
 def skip_ahead(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Put the supervisor's clock forward by an hour, so that a time-out comes when the test wants it."""
+    """Put the supervisor's clock forward by ten hours, so that a time-out comes when the test wants it."""
     ahead = [0.0]
     clock = SimpleNamespace(monotonic=lambda: time.monotonic() + ahead[0], sleep=time.sleep)
     monkeypatch.setattr(supervisor, "time", clock)
 
     def skip() -> None:
-        ahead[0] = 3600.0
+        ahead[0] = 36000.0
 
     return skip
