@@ -87,3 +87,18 @@ def test_thresholds_that_do_not_fit_are_refused(aux: dict[str, object], problem:
 def test_an_odd_number_of_neurons_has_no_halves() -> None:
     with pytest.raises(DataError, match="3 neurons are not halves"):
         DeltaDecoder()(np.zeros((1, 2, 3), bool))
+
+
+def test_streams_of_double_precision_come_back_in_it() -> None:
+    x = 1e9 + slow(40)
+    for world in (np.asarray, torch.from_numpy):
+        signal = np.asarray(DeltaDecoder()(DeltaEncoder()(world(x))).aux["reconstruction"])
+        assert signal.dtype == np.float64
+        assert np.abs(signal - x).max() < 0.1 + 1e-5
+
+
+@pytest.mark.parametrize("number", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), 0.5])
+def test_thresholds_may_be_numbers_of_any_kind(number: object) -> None:
+    aux = {"threshold_up": number, "threshold_down": 1}
+    out = DeltaDecoder()(SpikeBatch(np.array([[[1, 0], [1, 0], [0, 1]]], bool), aux=aux))
+    np.testing.assert_allclose(out.aux["reconstruction"][0, :, 0], [0.5, 1.0, 0.0])

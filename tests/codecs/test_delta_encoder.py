@@ -191,3 +191,28 @@ def test_thresholds_that_can_not_be_are_refused(options):
     (name,) = options
     with pytest.raises(DataError, match=name):
         DeltaEncoder(**options)
+
+
+@worlds
+@pytest.mark.parametrize("adaptation", [0.0, 0.5])
+@pytest.mark.parametrize("mode", ["reference", "difference"])
+def test_pieces_may_come_in_the_same_memory(world, mode, adaptation):
+    x = np.random.default_rng(0).normal(0, 1, (1, 12, 2)).cumsum(1)
+    options = {"mode": mode, "adaptation": adaptation}
+    whole = DeltaEncoder(**options)(world(x))
+    encoder, memory = DeltaEncoder(**options), world(np.zeros((1, 3, 2)))
+    batches = []
+    for start in range(0, 12, 3):
+        memory[...] = world(x[:, start : start + 3])
+        batches.append(encoder(memory))
+    memory[...] = 0
+    together = np.concatenate([np.asarray(batch.spikes) for batch in batches], axis=1)
+    assert np.array_equal(together, np.asarray(whole.spikes))
+    assert np.asarray(batches[0].aux["reference"]).tolist() == x[:, 0].tolist()
+
+
+@worlds
+def test_thresholds_may_be_whole_numbers(world):
+    batch = DeltaEncoder(theta_up=1, theta_down=2).encode_ragged([world(np.array([[0.0], [3.0]]))])
+    assert (batch.aux["threshold_up"], batch.aux["threshold_down"]) == (1, 2)
+    assert np.asarray(batch.spikes)[0, 1].tolist() == [True, False]

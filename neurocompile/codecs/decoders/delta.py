@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,27 +49,31 @@ class DeltaDecoder(Decoder):
                 f"{spikes.shape[2]} neurons are not halves of ON and OFF", op="DeltaDecoder", remedy="give both"
             )
         half = spikes.shape[2] // 2
-        up = self._of(batch, "threshold_up", self.theta_up, spikes)
-        down = self._of(batch, "threshold_down", self.theta_down, spikes)
-        began = self._of(batch, "reference", 0.0, spikes)
+        began = admit(batch.aux.get("reference", xp.zeros_like(spikes[:, 0, :half])), "reference")
+        # Single precision would lose the small changes of a large signal that was encoded in double.
+        spikes = xp.astype(spikes, namespace(began, spikes).result_type(began, spikes))
+        began = _fitting(began, "reference", spikes, 1)
+        up = _fitting(batch.aux.get("threshold_up", self.theta_up), "threshold_up", spikes, spikes.shape[1])
+        down = _fitting(
+            batch.aux.get("threshold_down", self.theta_down), "threshold_down", spikes, spikes.shape[1]
+        )
         change = spikes[:, :, :half] * up - spikes[:, :, half:] * down
         signal = xp.cumulative_sum(change, axis=1) + began
         return at_last_step(signal, batch.mask), {"reconstruction": signal}
 
-    def _of(self, batch: SpikeBatch, name: str, default: float, spikes: Array) -> Array:
-        """Return what the batch's ``aux`` has, so that it broadcasts against ``(B, T, N)``."""
-        value = batch.aux.get(name, default)
-        if isinstance(value, (int, float)):
-            return float(value)
-        value = admit(value, name)
-        xp = namespace(value, spikes)
-        samples, steps, neurons = spikes.shape
-        shape = (samples, 1, neurons // 2) if name == "reference" else (samples, steps, neurons // 2)
-        size = shape[0] * shape[1] * shape[2]
-        if value.shape[0] != samples or xp.reshape(value, (-1,)).shape[0] != size:
-            raise DataError(
-                f"{name} has the shape {list(value.shape)}, for {samples} samples of {steps} steps and "
-                f"{neurons // 2} values",
-                op="DeltaDecoder",
-            )
-        return xp.astype(xp.reshape(value, shape), spikes.dtype)
+
+def _fitting(value: Array, name: str, spikes: Array, steps: int) -> Array:
+    """Return what is known of each value in so many steps, so that it broadcasts against ``(B, T, N)``."""
+    value = admit(value, name)
+    if value.ndim == 0:
+        return float(value)
+    xp = namespace(value, spikes)
+    shape = (spikes.shape[0], steps, spikes.shape[2] // 2)
+    if value.shape[0] != shape[0] or math.prod(value.shape) != math.prod(shape):
+        raise DataError(
+            f"{name} has the shape {list(value.shape)}, for {shape[0]} samples of {spikes.shape[1]} steps and "
+            f"{shape[2]} values",
+            op="DeltaDecoder",
+            remedy="give what the encoder has put into aux, or leave it out",
+        )
+    return xp.astype(xp.reshape(value, shape), spikes.dtype)

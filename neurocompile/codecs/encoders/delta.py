@@ -117,6 +117,8 @@ class DeltaEncoder(Encoder):
             thresholds: dict[str, Array] = {"threshold_up": self.theta_up, "threshold_down": self.theta_down}
         else:
             on, off, thresholds = self._step_by_step(x, state)
+        # The caller may write the next piece into the memory of this one.
+        state.reference = xp.asarray(state.reference, copy=True)
         self._state = state
         aux = {"reference": began, "normalization": stats, **thresholds}
         return SpikeBatch(xp.concat([on, off], axis=2), aux=aux)
@@ -162,7 +164,7 @@ class DeltaEncoder(Encoder):
         if state is None:
             xp = namespace(x)
             grown = xp.zeros_like(x[:, 0])
-            return _State(x[:, 0], grown, grown)
+            return _State(xp.asarray(x[:, 0], copy=True), grown, grown)
         namespace(x, state.reference)
         shape = (x.shape[0], *x.shape[2:])
         if shape != tuple(state.reference.shape) or x.dtype != state.reference.dtype:
@@ -214,4 +216,4 @@ def _stacked(values: Sequence[Any]) -> Any:
         xp = namespace(first.low)
         low, high = (xp.concat([getattr(stats, name) for stats in values]) for name in ("low", "high"))
         return NormalizationStats(first.kind, low, high)
-    return first if isinstance(first, float) else SpikeBatch.stack([value[0] for value in values]).spikes
+    return first if isinstance(first, int | float) else SpikeBatch.stack([value[0] for value in values]).spikes
