@@ -36,6 +36,22 @@ def namespace(*arrays: Array) -> ModuleType:
     return found
 
 
+def as_array(x: Array, name: str) -> Array:
+    """Return an array or a tensor as it is, and make a NumPy array of anything else.
+
+    Raises
+    ------
+    DataError
+        If it is none.
+    """
+    if array_api_compat.is_numpy_array(x) or array_api_compat.is_torch_array(x):
+        return x
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise DataError(f"{name} is no array: {error}", remedy="give rows of equal lengths") from error
+
+
 def admit(x: Array, name: str = "the input") -> Array:
     """Check an array that a user gave, and make it float32 or float64.
 
@@ -57,11 +73,7 @@ def admit(x: Array, name: str = "the input") -> Array:
     DataError
         If it is empty, holds no real numbers, or some that are not finite.
     """
-    if not (array_api_compat.is_numpy_array(x) or array_api_compat.is_torch_array(x)):
-        try:
-            x = np.asarray(x)
-        except ValueError as error:
-            raise DataError(f"{name} is no array: {error}", remedy="give rows of equal lengths") from error
+    x = as_array(x, name)
     xp = namespace(x)
     if 0 in x.shape:
         raise DataError(f"{name} is empty: it has the shape {list(x.shape)}", remedy="give at least one value")
@@ -74,7 +86,7 @@ def admit(x: Array, name: str = "the input") -> Array:
         half = not xp.isdtype(x.dtype, ("bool", "integral"))
         x = xp.astype(x, xp.float32 if half and x.dtype.itemsize < 4 else wide)
     if not bool(xp.all(xp.isfinite(x))):
-        wrong = x.shape and int(xp.sum(xp.astype(~xp.isfinite(x), xp.int64)))
+        wrong = int(xp.sum(xp.astype(~xp.isfinite(x), xp.int64)))
         raise DataError(
             f"{name} holds NaN or infinities, in {wrong} places",
             remedy="mend the data before it is encoded",
@@ -88,8 +100,12 @@ def constant(x: Array) -> Array:
 
 
 def as_numpy(x: Array) -> Array:
-    """Return the values as a NumPy array, from whatever device they are on."""
-    return np.asarray(array_api_compat.to_device(constant(x), "cpu") if array_api_compat.is_torch_array(x) else x)
+    """Return the values as a NumPy array, from whatever device they are on; half precision becomes single."""
+    if not array_api_compat.is_torch_array(x):
+        return np.asarray(x)
+    x = array_api_compat.to_device(constant(x), "cpu")
+    # NumPy has no bfloat16.
+    return np.asarray(x.float() if x.is_floating_point() and x.dtype.itemsize < 4 else x)
 
 
 class Draws(Protocol):

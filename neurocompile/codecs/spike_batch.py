@@ -8,7 +8,7 @@ from typing import Any
 
 import array_api_compat
 
-from neurocompile.codecs.arrays import Array, namespace
+from neurocompile.codecs.arrays import Array, as_array, namespace
 from neurocompile.codecs.axes import BATCH_DIM, TIME_DIM
 from neurocompile.errors import DataError
 
@@ -31,7 +31,8 @@ class SpikeBatch:
     Raises
     ------
     DataError
-        If the mask does not fit the spikes, or there are spikes where it is False.
+        If the spikes are no numbers, the mask does not fit them, it leaves out steps before others, or there are
+        spikes where it is False.
     """
 
     spikes: Array
@@ -39,6 +40,10 @@ class SpikeBatch:
     aux: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "spikes", as_array(self.spikes, "the array of spikes"))
+        xp = namespace(self.spikes)
+        if not xp.isdtype(self.spikes.dtype, ("bool", "integral", "real floating")):
+            raise DataError(f"spikes of the type {self.spikes.dtype}", remedy="give bool, integers or floats")
         if self.spikes.ndim < 2:
             raise DataError(
                 f"spikes are (B, T, ...), and these have the shape {list(self.spikes.shape)}",
@@ -46,7 +51,6 @@ class SpikeBatch:
             )
         steps = tuple(self.spikes.shape[:2])
         if self.mask is None:
-            xp = namespace(self.spikes)
             mask = xp.ones(steps, dtype=xp.bool, device=self.device)
             object.__setattr__(self, "mask", mask)
             return
@@ -55,6 +59,10 @@ class SpikeBatch:
             raise DataError(
                 f"the mask has the shape {list(self.mask.shape)} and the type {self.mask.dtype}",
                 remedy=f"a mask of these spikes is bool, of the shape {list(steps)}",
+            )
+        if bool(xp.any(self.mask[:, 1:] & ~self.mask[:, :-1])):
+            raise DataError(
+                "the mask has steps after some that it leaves out", remedy="put the padding at the end of samples"
             )
         if not bool(xp.all(self.mask)) and bool(xp.any(self.spikes[~self.mask] != 0)):
             raise DataError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import array_api_compat
 
-from neurocompile.codecs.arrays import Array, namespace
+from neurocompile.codecs.arrays import Array, admit, namespace
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.errors import DataError
 
@@ -66,8 +66,15 @@ class SpikeTrain:
                 f"neuron_ids and num_spikes have one value for each of {neurons[0]} neurons",
                 remedy="give one a row of spike_times",
             )
+        if not xp.isdtype(self.num_spikes.dtype, "integral"):
+            raise DataError(f"num_spikes has the type {self.num_spikes.dtype}", remedy="give whole numbers")
+        most = int(self.spike_times.shape[1])
+        if not bool(xp.all((self.num_spikes >= 0) & (self.num_spikes <= most))):
+            raise DataError(
+                f"num_spikes is not all from 0 to the {most} places of spike_times", remedy="count the times"
+            )
         known = ~xp.isnan(self.spike_times)
-        places = xp.arange(self.spike_times.shape[1], device=array_api_compat.device(self.spike_times))
+        places = xp.arange(most, device=array_api_compat.device(self.spike_times))
         if not bool(xp.all(known == (places[None, :] < self.num_spikes[:, None]))):
             raise DataError(
                 "num_spikes does not count the times before NaN",
@@ -82,10 +89,17 @@ class SpikeTrain:
         if bool(xp.any(self.spike_times[:, 1:] <= self.spike_times[:, :-1])):
             raise DataError("a neuron's spike times do not ascend", remedy="sort them, each one once")
         dense = self.binary_matrix
-        if dense is not None and tuple(dense.shape) != (*neurons, self.num_timesteps):
+        if dense is None:
+            return
+        if tuple(dense.shape) != (*neurons, self.num_timesteps) or dense.dtype != xp.bool:
             raise DataError(
-                f"the binary matrix has the shape {list(dense.shape)}",
-                remedy=f"give it as {[*neurons, self.num_timesteps]}, or leave it out",
+                f"the binary matrix has the shape {list(dense.shape)} and the type {dense.dtype}",
+                remedy=f"give it as {[*neurons, self.num_timesteps]} of bool, or leave it out",
+            )
+        if not bool(xp.all(xp.count_nonzero(dense, axis=1) == self.num_spikes)):
+            raise DataError(
+                "the binary matrix has other spikes than num_spikes counts",
+                remedy="give the same, or leave it out",
             )
 
     @property
@@ -196,6 +210,31 @@ def train_of(batch: SpikeBatch, dt_ms: float) -> SpikeTrain:
     return SpikeTrain.from_dense(xp.reshape(rows, (-1, steps)), dt_ms, xp.tile(ids, (samples,)))
 
 
+def samples_of(train: SpikeTrain) -> int:
+    """Count the samples of a train as ``train_of`` makes it: rows with one neuron's id are samples of that neuron.
+
+    Raises
+    ------
+    DataError
+        If there are no neurons, or their ids do not come again in the same order with each sample.
+    """
+    ids = train.neuron_ids
+    rows = int(ids.shape[0])
+    if not rows:
+        raise DataError("the train has no neurons", remedy="give at least one")
+    xp = namespace(ids)
+    samples = int(xp.sum(xp.astype(ids == ids[0], xp.int64)))
+    if rows % samples == 0:
+        by_sample = xp.reshape(ids, (samples, -1))
+        different = int(xp.unique_values(by_sample[0]).shape[0])
+        if different == rows // samples and bool(xp.all(by_sample == by_sample[:1])):
+            return samples
+    raise DataError(
+        f"{rows} rows are not {samples} samples of the same neurons, one after another",
+        remedy="give each sample the same neuron_ids in the same order, each of them once",
+    )
+
+
 def batch_of(trains: Sequence[SpikeTrain], feature_shape: tuple[int, ...] | None = None) -> SpikeBatch:
     """Make a batch of trains, each a sample; the mask tells the steps of shorter ones.
 
@@ -235,7 +274,8 @@ class PopulationCode:
     Parameters
     ----------
     spike_trains
-        One for each input dimension, each of ``num_neurons_per_dim`` neurons.
+        One for each input dimension, each of ``num_neurons_per_dim`` neurons; of several samples, those of one
+        after those of another. Their ``neuron_ids`` do not count.
     tuning_centers
         ``(num_neurons,)`` of one dimension, or ``(num_dims, num_neurons)`` where each has its own: the values that
         neurons prefer.
@@ -245,6 +285,8 @@ class PopulationCode:
         The values that the centers are spread over.
     num_neurons_per_dim
         How many neurons each dimension has.
+    num_samples
+        How many samples there are.
 
     Raises
     ------
@@ -257,24 +299,40 @@ class PopulationCode:
     tuning_widths: Array
     input_range: tuple[float, float]
     num_neurons_per_dim: int
+    num_samples: int = 1
 
     def __post_init__(self) -> None:
-        neurons = self.num_neurons_per_dim
+        neurons, trains = self.num_neurons_per_dim, len(self.spike_trains)
+        if self.num_samples < 1 or not trains or trains % self.num_samples:
+            raise DataError(
+                f"{trains} trains are not the dimensions of {self.num_samples} samples",
+                remedy="give one for each dimension of each sample",
+            )
         for name, tuning in (("centers", self.tuning_centers), ("widths", self.tuning_widths)):
-            if tuple(tuning.shape) not in ((neurons,), (len(self.spike_trains), neurons)):
+            if tuple(tuning.shape) not in ((neurons,), (self.num_dims, neurons)):
                 raise DataError(
                     f"the tuning {name} of {neurons} neurons have the shape {list(tuning.shape)}",
                     remedy="give (num_neurons,) or (num_dims, num_neurons)",
                 )
+            admit(tuning, f"the array of tuning {name}")
+        if not bool(namespace(self.tuning_widths).all(self.tuning_widths > 0)):
+            raise DataError("tuning widths are not all above 0", remedy="give the curves' widths")
         if any(train.spike_times.shape[0] != neurons for train in self.spike_trains):
             raise DataError(
                 f"a dimension has {neurons} neurons, and a train has another number",
                 remedy="give trains of as many neurons",
             )
+        if len({(train.num_timesteps, train.dt_ms) for train in self.spike_trains}) > 1:
+            raise DataError("the trains have different windows", remedy="give trains of one duration and dt_ms")
         if not self.input_range[0] < self.input_range[1]:
             raise DataError(
                 f"the input range {list(self.input_range)} is empty", remedy="give the lower value first"
             )
+
+    @property
+    def num_dims(self) -> int:
+        """The input dimensions of a sample."""
+        return len(self.spike_trains) // self.num_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,7 +355,8 @@ class TemporalCode:
     Raises
     ------
     DataError
-        If a field that the scheme needs is missing, or one has no meaning in it.
+        If there is no such scheme, a field that it needs is missing, one has no meaning in it, or the reference is
+        no time.
     """
 
     spike_train: SpikeTrain
@@ -307,6 +366,14 @@ class TemporalCode:
     rank_order: Array | None = None
 
     def __post_init__(self) -> None:
+        if self.scheme not in get_args(TemporalScheme):
+            raise DataError(
+                f"no temporal scheme '{self.scheme}'", remedy=f"one of {', '.join(get_args(TemporalScheme))}"
+            )
+        if not 0 <= self.reference_time_ms < math.inf:
+            raise DataError(
+                f"reference_time_ms={self.reference_time_ms} is no time", remedy="give a finite one from 0"
+            )
         if (self.phase_frequency_hz is not None) != (self.scheme == "phase"):
             raise DataError(
                 f"phase_frequency_hz={self.phase_frequency_hz} with the scheme '{self.scheme}'",

@@ -102,9 +102,9 @@ class TrainCodec:
             As ``encode_rate``, or if a population has less than 2 neurons.
         """
         triangular = self.config.coding_scheme == "population_triangular"
-        config = self._with("population_triangular" if triangular else "population_gaussian")
-        size = config.population_size if num_neurons is None else num_neurons
-        config = replace(config, population_size=size)
+        scheme: CodingScheme = "population_triangular" if triangular else "population_gaussian"
+        size = self.config.population_size if num_neurons is None else num_neurons
+        config = replace(self.config, coding_scheme=scheme, population_size=size)
         encoder = cast(PopulationEncoder, make_encoder(config))
         batch = encoder(data)
         train = train_of(batch, self.config.dt_ms)
@@ -115,7 +115,7 @@ class TrainCodec:
             for start in starts
         )
         centers, widths = (constant(batch.aux[name]) for name in ("centers", "widths"))
-        return PopulationCode(trains, centers, widths, encoder.input_range, size)
+        return PopulationCode(trains, centers, widths, encoder.input_range, size, batch.batch_size)
 
     def decode_spikes(
         self, spike_train: SpikeTrain | TemporalCode | PopulationCode, method: DecodingMethod

@@ -116,6 +116,15 @@ def test_soft_spikes_have_gradients_everywhere(soft: np.ndarray) -> None:
         assert torch.isfinite(value).all(), name
 
 
+@given(arrays(np.float64, st.tuples(st.integers(1, 2), st.integers(1, 8), st.just(2)), elements=st.floats(0, 1)))
+def test_rates_of_intervals_are_shares(soft: np.ndarray) -> None:
+    for world in (np.asarray, torch.from_numpy):
+        spikes, mask = world(soft), world(np.ones(soft.shape[:2], bool))
+        rates = np.asarray(readings.interval_rates(spikes, mask))
+        # A NaN is in no range.
+        assert ((rates >= 0) & (rates <= 1 + 1e-12)).all()
+
+
 def test_soft_first_spikes_are_expectations() -> None:
     probability = np.array([0.3, 0.0, 0.6, 0.5])
     drawn = np.random.default_rng(0).random((200_000, 4, 1)) < probability[:, None]

@@ -9,10 +9,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurocompile.codecs.config import EncoderConfig
+from neurocompile.codecs.config import CodingScheme, EncoderConfig
 from neurocompile.codecs.decoders.output import DecodingMethod, DecodingResult
 from neurocompile.codecs.decoders.spike_decoder import SpikeDecoder
 from neurocompile.codecs.encoders import PopulationEncoder, make_encoder
+from neurocompile.codecs.metrics.benchmark import METHODS
 from neurocompile.codecs.metrics.reconstruction import r2, rank_consistency
 from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode
 from neurocompile.errors import DataError
@@ -186,11 +187,14 @@ def test_populations_come_back(scheme: str, method: DecodingMethod) -> None:
     encoder = make_encoder(config)
     assert isinstance(encoder, PopulationEncoder)
     dense = train.dense().reshape(len(X), 12, -1)
-    trains = tuple(SpikeTrain.from_dense(each, 1.0, np.arange(12) + 12 * i) for i, each in enumerate(dense))
+    trains = tuple(SpikeTrain.from_dense(each, 1.0, np.arange(12)) for each in dense)
     code = PopulationCode(trains, *encoder.curves(X), (0.0, 1.0), 12)
     by_code = SpikeDecoder(config).decode(code, method)
     np.testing.assert_allclose(by_code.values, result.values)
     np.testing.assert_allclose(by_code.confidence, result.confidence)
+    assert by_code.values.shape == X.shape
+    as_samples = PopulationCode(trains, *encoder.curves(X), (0.0, 1.0), 12, num_samples=3)
+    assert SpikeDecoder(config).decode(as_samples, method).values.shape == (3, len(X) // 3)
     each = PopulationCode(trains, *(np.tile(part, (len(X), 1)) for part in encoder.curves(X)), (0.0, 1.0), 12)
     np.testing.assert_allclose(SpikeDecoder(config).decode(each, method).values, result.values)
 
@@ -286,11 +290,71 @@ def population_code() -> PopulationCode:
             "spike_count",
             "3 rows are not 2 samples",
         ),
+        (
+            SpikeTrain.from_dense(np.zeros((4, 3), bool), 1.0, np.array([0, 0, 1, 1])),
+            "spike_count",
+            "4 rows are not 2 samples of the same neurons",
+        ),
+        (
+            SpikeTrain.from_dense(np.zeros((4, 3), bool), 1.0, np.array([0, 1, 0, 2])),
+            "spike_count",
+            "4 rows are not 2 samples",
+        ),
+        (
+            SpikeTrain.from_dense(np.zeros((3, 3), bool), 1.0, np.array([0, 1, 1])),
+            "spike_count",
+            "3 rows are not 1 samples",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(code: SpikeTrain, method: DecodingMethod, problem: str) -> None:
     with pytest.raises(DataError, match=problem):
         SpikeDecoder(EncoderConfig(dt_ms=1.0)).decode(code, method)
+
+
+@pytest.mark.parametrize("frequency", [40.0, None])
+@pytest.mark.parametrize("reference", [0.0, 7.0, 25.0])
+def test_phases_count_from_the_reference(frequency: float | None, reference: float) -> None:
+    # Cycles of 25 steps, of which the first begins at the reference.
+    config = EncoderConfig("temporal_phase", dt_ms=1.0, time_window_ms=200.0, normalize_input=False)
+    x = np.linspace(0, 1, 25)
+    spikes = make_encoder(config)(x).spikes[0]
+    late = np.roll(spikes, int(reference), axis=0)
+    late[: int(reference)] = False
+    code = TemporalCode(SpikeTrain.from_dense(late.T, 1.0), "phase", reference, frequency or 40.0)
+    result = SpikeDecoder(config).decode(code, "phase")
+    np.testing.assert_allclose(result.values, x, atol=1e-5)
+
+
+@pytest.mark.parametrize("scheme", ["temporal_ttfs", "temporal_phase"])
+def test_the_most_likely_value_of_times_is_read_from_them(scheme: CodingScheme) -> None:
+    config = replace(CONFIG, coding_scheme=scheme)
+    own: DecodingMethod = METHODS[scheme]
+    by_config, by_code = SpikeDecoder(config), SpikeDecoder(CONFIG)
+    train = encoded(config)
+    likely, read = (by_config.decode(train, method, X) for method in ("bayesian_mle", own))
+    assert likely.reconstruction_r2 is not None
+    assert likely.reconstruction_r2 > 0.99
+    np.testing.assert_array_equal(likely.values, read.values)
+    np.testing.assert_array_equal(likely.confidence, read.confidence)
+    frequency = config.phase_frequency_hz if scheme == "temporal_phase" else None
+    code = TemporalCode(train, scheme.removeprefix("temporal_"), phase_frequency_hz=frequency)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(by_code.decode(code, "bayesian_mle").values, read.values)
+
+
+@pytest.mark.parametrize("method", ["spike_count", "spike_rate", "membrane_potential", "population_vector"])
+@pytest.mark.parametrize("scheme", ["temporal_ttfs", "temporal_phase", "temporal_rank_order"])
+def test_counts_are_not_read_where_times_tell_values(scheme: CodingScheme, method: DecodingMethod) -> None:
+    config = replace(CONFIG, coding_scheme=scheme)
+    with pytest.raises(DataError, match=f"'{method}' does not read '{scheme}'") as caught:
+        SpikeDecoder(config).decode(encoded(config), method)
+    assert f"use '{METHODS[scheme]}'" in str(caught.value)
+
+
+def test_an_order_has_no_most_likely_values() -> None:
+    config = replace(CONFIG, coding_scheme="temporal_rank_order")
+    with pytest.raises(DataError, match="does not read"):
+        SpikeDecoder(config).decode(encoded(config), "bayesian_mle")
 
 
 def test_neurons_that_are_no_whole_populations_are_refused() -> None:

@@ -33,6 +33,7 @@ DECODERS: dict[str, Decoder] = {
     "first spike": FirstSpikeDecoder(0.5),
     "rank order": RankOrderDecoder(),
     "phase": PhaseDecoder(period=6.0),
+    "phase of the window": PhaseDecoder(),
     "final membrane": MembraneDecoder(tau_mem=4.0),
     "highest membrane": MembraneDecoder(mode="max", tau_mem=4.0),
     "groups": PopulationDecoder(),
@@ -120,7 +121,10 @@ DIFFERENTIABLE = {name: decoder for name, decoder in DECODERS.items() if not isi
 @pytest.mark.parametrize("decoder", DIFFERENTIABLE.values(), ids=DIFFERENTIABLE)
 @pytest.mark.parametrize("soft", [0.0, 0.3, 1.0])
 def test_gradients_reach_spikes_and_are_finite(decoder: Decoder, soft: float) -> None:
-    spikes = torch.full((2, 7, 6), soft, requires_grad=True)
+    spikes = torch.full((2, 7, 6), soft)
+    # What is the same at all phases has none.
+    spikes[:, -1] = 0
+    spikes.requires_grad_()
     decoder(SpikeBatch(spikes, aux=tensors(TUNING))).logits_proxy[:, 0].sum().backward()
     assert spikes.grad is not None
     assert torch.isfinite(spikes.grad).all()
@@ -336,10 +340,25 @@ def test_outputs_are_what_the_document_says() -> None:
     assert [field.name for field in fields(DecoderOutput)] == ["logits_proxy", "prediction", "confidence", "aux"]
 
 
-@pytest.mark.parametrize("bad", [np.full((1, 2, 2), np.nan), np.zeros((1, 0, 2)), np.zeros(3)])
-def test_bad_input_is_refused(bad: np.ndarray) -> None:
-    with pytest.raises(DataError):
+@pytest.mark.parametrize(
+    ("bad", "problem"),
+    [
+        (np.full((1, 2, 2), np.nan), "NaN"),
+        (np.zeros((1, 0, 2)), "empty"),
+        (np.zeros(3), r"\(B, T, ...\)"),
+        (np.full((1, 2, 2), 2), r"from 2 to 2 are not all in \[0, 1\]"),
+        (torch.tensor([[[0.5, -1.0]]]), r"from -1 to 0.5 are not all in \[0, 1\]"),
+        (np.full((1, 2, 2), "1"), "type <U1"),
+        ([[[0], [1, 0]]], "no array"),
+    ],
+)
+def test_bad_input_is_refused(bad: np.ndarray, problem: str) -> None:
+    with pytest.raises(DataError, match=problem):
         RateDecoder()(bad)
+
+
+def test_lists_are_arrays() -> None:
+    assert RateDecoder()([[[0, 1]]]).prediction.tolist() == [1]
 
 
 def test_an_ensemble_has_counts_and_first_spikes_by_default() -> None:

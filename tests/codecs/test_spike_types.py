@@ -179,6 +179,10 @@ def test_stacked_streams_come_back_without_their_padding(given_streams):
         (lambda: SpikeBatch(np.zeros((2, 3, 1)), np.ones((2, 2), bool)), r"shape \[2, 2\]"),
         (lambda: SpikeBatch(np.zeros((2, 3, 1)), np.ones((2, 3))), "type float64"),
         (lambda: SpikeBatch(np.ones((1, 2, 1)), np.array([[True, False]])), "spikes in steps that the mask"),
+        (lambda: SpikeBatch(np.zeros((1, 3, 1)), np.array([[True, False, True]])), "steps after some"),
+        (lambda: SpikeBatch(np.zeros((1, 3, 1)), np.array([[False, True, True]])), "steps after some"),
+        (lambda: SpikeBatch(np.array([[["1"]]])), "type <U1"),
+        (lambda: SpikeBatch(np.array([[[1j]]])), "type complex128"),
         (lambda: SpikeBatch(np.zeros((1, 2, 1)), torch.ones(1, 2, dtype=torch.bool)), "not all NumPy"),
         (lambda: SpikeBatch.stack([]), "no streams"),
         (lambda: SpikeBatch.stack([np.array(True)]), "without an axis of time"),
@@ -245,11 +249,16 @@ def _train(times=TIMES, ids=None, duration=3.0, dt=1.0, counts=None, dense=None)
         (lambda: _train(times=np.zeros(2)), r"\(num_neurons, max_spikes\)"),
         (lambda: _train(ids=np.zeros(2, int)), "one value for each of 1 neurons"),
         (lambda: _train(counts=np.array([1])), "does not count"),
+        (lambda: _train(counts=np.array([5])), "from 0 to the 2 places"),
+        (lambda: _train(times=np.full((1, 2), np.nan), counts=np.array([-3])), "from 0 to the 2 places"),
+        (lambda: _train(counts=np.array([2.0])), "type float64"),
         (lambda: _train(times=np.array([[np.nan, 1.0]]), counts=np.array([1])), "does not count"),
         (lambda: _train(times=np.array([[0.0, 3.0]])), "outside of the window"),
         (lambda: _train(times=np.array([[-1.0, 1.0]])), "outside of the window"),
         (lambda: _train(times=np.array([[1.0, 1.0]])), "do not ascend"),
         (lambda: _train(dense=np.zeros((1, 2), bool)), r"give it as \[1, 3\]"),
+        (lambda: _train(dense=np.array([[1.0, 1.0, 0.0]])), "type float64"),
+        (lambda: _train(dense=np.zeros((1, 3), bool)), "other spikes"),
         (lambda: SpikeTrain.from_dense(np.zeros(3), 1.0), "num_timesteps"),
         (lambda: SpikeTrain.from_dense(np.full((1, 2), 0.5), 1.0), "not 0 or 1"),
         (lambda: batch_of([]), "no trains"),
@@ -283,10 +292,22 @@ def _population(**changes):
 def test_population_codes_fit_their_trains():
     assert len(_population().spike_trains) == 2
     assert _population(tuning_centers=np.ones((2, 4))).tuning_centers.shape == (2, 4)
+    assert _population().num_dims == 2
+    assert _population(num_samples=2, tuning_centers=np.ones((1, 4))).num_dims == 1
+    other_window, other_steps = (SpikeTrain.from_dense(np.zeros((4, 6)), dt) for dt in (1.0, 0.5))
     for changes, message in (
         ({"tuning_centers": np.ones(3)}, "tuning centers"),
         ({"tuning_widths": np.ones((3, 4))}, "tuning widths"),
         ({"input_range": (1.0, 1.0)}, "is empty"),
+        ({"spike_trains": ()}, "0 trains are not the dimensions of 1 samples"),
+        ({"num_samples": 3}, "2 trains are not the dimensions of 3 samples"),
+        ({"num_samples": 0}, "of 0 samples"),
+        ({"num_samples": 2, "tuning_centers": np.ones((2, 4))}, "tuning centers"),
+        ({"tuning_centers": np.full(4, np.nan)}, "tuning centers holds NaN"),
+        ({"tuning_widths": np.array([1.0, 0.0, 1.0, 1.0])}, "not all above 0"),
+        ({"tuning_widths": np.full(4, np.inf)}, "tuning widths holds NaN or infinities"),
+        ({"spike_trains": (_population().spike_trains[0], other_window)}, "different windows"),
+        ({"spike_trains": (_population().spike_trains[0], other_steps)}, "different windows"),
         ({"spike_trains": (SpikeTrain.from_dense(np.zeros((3, 3)), 1.0),)}, "another number"),
     ):
         with pytest.raises(DataError, match=message):
@@ -303,6 +324,9 @@ def test_temporal_codes_have_the_fields_of_their_scheme():
         (lambda: TemporalCode(train, "ttfs", phase_frequency_hz=40.0), "phase_frequency_hz=40"),
         (lambda: TemporalCode(train, "rank_order"), "no rank_order"),
         (lambda: TemporalCode(train, "ttfs", rank_order=np.array([0])), "a rank_order"),
+        (lambda: TemporalCode(train, "morse"), "no temporal scheme 'morse'"),
+        (lambda: TemporalCode(train, "ttfs", reference_time_ms=-1.0), "reference_time_ms=-1"),
+        (lambda: TemporalCode(train, "ttfs", reference_time_ms=np.nan), "reference_time_ms=nan"),
     ):
         with pytest.raises(DataError, match=message):
             make()

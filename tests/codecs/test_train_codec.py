@@ -46,6 +46,14 @@ def test_bursts_are_chosen_by_the_scheme() -> None:
     assert r2(X[0], encoder.decode_spikes(train, "spike_rate").values) > 0.95
 
 
+@pytest.mark.parametrize("duration_ms", [50.0, 100.0, 400.0])
+def test_bursts_are_read_by_the_window_that_they_were_sent_in(duration_ms: float) -> None:
+    x = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    encoder = TrainCodec(EncoderConfig("rate_burst", normalize_input=False))
+    result = encoder.decode_spikes(encoder.encode_rate(x, duration_ms), "spike_rate")
+    np.testing.assert_allclose(result.values, x, atol=0.01)
+
+
 @pytest.mark.parametrize(("scheme", "method"), [("ttfs", "time_to_first_spike"), ("phase", "phase")])
 def test_times_come_back(scheme: TemporalScheme, method: Any) -> None:
     code = ENCODER.encode_temporal(X, scheme)
@@ -76,6 +84,15 @@ def test_populations_come_back(scheme: CodingScheme, method: Any) -> None:
     assert values.shape == X.shape
     assert r2(X, values) > 0.95
     assert encoder.encode_population(X[0]).num_neurons_per_dim == 10
+    column = encoder.encode_population(X[:, :1], 12)
+    assert encoder.decode_spikes(column, method).values.shape == (3, 1)
+
+
+def test_the_number_of_neurons_may_be_other_than_the_configurations() -> None:
+    encoder = TrainCodec(EncoderConfig(population_size=1))
+    assert encoder.encode_population(X, 4).num_neurons_per_dim == 4
+    with pytest.raises(DataError, match="population_size=1"):
+        encoder.encode_population(X)
 
 
 @given(arrays(np.float64, st.integers(2, 12), elements=st.floats(-1e6, 1e6)))

@@ -53,10 +53,9 @@ class DeltaDecoder(Decoder):
         # Single precision would lose the small changes of a large signal that was encoded in double.
         spikes = xp.astype(spikes, namespace(began, spikes).result_type(began, spikes))
         began = _fitting(began, "reference", spikes, 1)
-        up = _fitting(batch.aux.get("threshold_up", self.theta_up), "threshold_up", spikes, spikes.shape[1])
-        down = _fitting(
-            batch.aux.get("threshold_down", self.theta_down), "threshold_down", spikes, spikes.shape[1]
-        )
+        steps = spikes.shape[1]
+        up = _fitting(batch.aux.get("threshold_up", self.theta_up), "threshold_up", spikes, steps)
+        down = _fitting(batch.aux.get("threshold_down", self.theta_down), "threshold_down", spikes, steps)
         change = spikes[:, :, :half] * up - spikes[:, :, half:] * down
         signal = xp.cumulative_sum(change, axis=1) + began
         return at_last_step(signal, batch.mask), {"reconstruction": signal}

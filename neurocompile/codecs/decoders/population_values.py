@@ -40,11 +40,11 @@ class Populations:
 
     @classmethod
     def of_code(cls, code: PopulationCode, spikes: Array, mask: Array, config: EncoderConfig) -> Populations:
-        """Count the spikes ``(G, T, P)`` of a code's trains."""
+        """Count the spikes ``(B, T, G * P)`` of a code's trains."""
         xp = namespace(spikes)
-        counts, ready = _counted(spikes, mask, config)
+        counts, ready = _counted(spikes, mask, config, code.num_neurons_per_dim)
         centers, widths = (xp.astype(each, xp.float64) for each in (code.tuning_centers, code.tuning_widths))
-        return cls(counts[None], ready[None], centers, widths, code.input_range, int(spikes.shape[1]))
+        return cls(counts, ready, centers, widths, code.input_range, int(spikes.shape[1]))
 
     @classmethod
     def of_train(cls, spikes: Array, mask: Array, config: EncoderConfig) -> Populations:
@@ -55,16 +55,13 @@ class Populations:
         DataError
             If the neurons are not whole populations.
         """
-        xp = namespace(spikes)
         size, neurons = config.population_size, int(spikes.shape[2])
         if neurons % size:
             raise DataError(
                 f"{neurons} neurons are not populations of {size}",
                 remedy="decode with the configuration that the train was encoded with, or give the PopulationCode",
             )
-        counts, ready = (
-            xp.reshape(each, (each.shape[0], neurons // size, size)) for each in _counted(spikes, mask, config)
-        )
+        counts, ready = _counted(spikes, mask, config, size)
         encoder = cast(PopulationEncoder, make_encoder(replace(config, coding_scheme=_scheme(config))))
         centers, widths = encoder.curves(counts)
         return cls(counts, ready, centers, widths, encoder.input_range, int(spikes.shape[1]))
@@ -95,7 +92,8 @@ def _scheme(config: EncoderConfig) -> CodingScheme:
     return config.coding_scheme if config.coding_scheme == "population_triangular" else "population_gaussian"
 
 
-def _counted(spikes: Array, mask: Array, config: EncoderConfig) -> tuple[Array, Array]:
+def _counted(spikes: Array, mask: Array, config: EncoderConfig, size: int) -> tuple[Array, Array]:
     xp = namespace(spikes)
-    ready = ready_steps(spikes, mask, config.refractory_steps)
-    return xp.astype(spike_counts(spikes), xp.float64), xp.astype(ready, xp.float64)
+    shape = (spikes.shape[0], spikes.shape[2] // size, size)
+    counts, ready = spike_counts(spikes), ready_steps(spikes, mask, config.refractory_steps)
+    return xp.reshape(xp.astype(counts, xp.float64), shape), xp.reshape(xp.astype(ready, xp.float64), shape)

@@ -62,6 +62,8 @@ def values_of_bursts(
     where in it.
     """
     xp = namespace(spikes)
+    # The distances of a burst go by the window, which need not be the configuration's.
+    config = replace(config, time_window_ms=spikes.shape[1] * config.dt_ms)
     encoder = cast(BurstEncoder, make_encoder(config))
     most = encoder.max_spikes
     shortest, longest = encoder.isi_steps

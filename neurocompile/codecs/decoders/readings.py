@@ -22,7 +22,7 @@ def stream_of(batch: SpikeBatch) -> Array:
     Raises
     ------
     DataError
-        If there are none, or some are not finite.
+        If there are none, or some are not in [0, 1].
     """
     spikes = batch.spikes
     xp = namespace(spikes)
@@ -33,6 +33,11 @@ def stream_of(batch: SpikeBatch) -> Array:
         )
     whole = xp.isdtype(spikes.dtype, ("bool", "integral"))
     spikes = xp.astype(spikes, xp.float32) if whole else admit(spikes, "the array of spikes")
+    if batch.spikes.dtype != xp.bool and not bool(xp.all((spikes >= 0) & (spikes <= 1))):
+        raise DataError(
+            f"spikes from {float(xp.min(spikes)):g} to {float(xp.max(spikes)):g} are not all in [0, 1]",
+            remedy="give 0 and 1, or the probabilities of spikes",
+        )
     return xp.reshape(spikes, (*spikes.shape[:2], -1))
 
 
@@ -107,7 +112,8 @@ def interval_rates(spikes: Array, mask: Array) -> Array:
     counts = spike_counts(spikes)
     span = last_spike_steps(spikes, mask) - first_spike_steps(spikes, mask)
     several = counts > 1
-    safe = xp.where(several, span, xp.ones_like(span))
+    # Of probabilities, the last spike may be expected before the first.
+    safe = xp.where(several, xp.maximum(span, counts - 1), xp.ones_like(span))
     return xp.where(several, (counts - 1) / safe, counts / steps_of(mask, spikes))
 
 
@@ -121,7 +127,7 @@ def ready_steps(spikes: Array, mask: Array, refractory: int) -> Array:
     return steps - xp.sum(spikes * pauses[:, :, None], axis=1)
 
 
-def mean_phases(spikes: Array, period: float) -> tuple[Array, Array]:
+def mean_phases(spikes: Array, period: float | Array, start: float = 0.0) -> tuple[Array, Array]:
     """Return the mean phase of each neuron's spikes, and how well they agree, both ``(B, N)``.
 
     The mean is that of directions on the circle (Mardia and Jupp 2000, Directional Statistics).
@@ -131,7 +137,9 @@ def mean_phases(spikes: Array, period: float) -> tuple[Array, Array]:
     spikes
         The spikes.
     period
-        Of the oscillation, in steps.
+        Of the oscillation, in steps; ``(B, 1)`` where samples differ.
+    start
+        The step at which a cycle begins.
 
     Returns
     -------
@@ -141,9 +149,9 @@ def mean_phases(spikes: Array, period: float) -> tuple[Array, Array]:
     """
     xp = namespace(spikes)
     places = xp.arange(spikes.shape[1], dtype=xp.float64, device=array_api_compat.device(spikes))
-    angles = 2 * math.pi * ((places / period) % 1.0)
+    angles = 2 * math.pi * (((places[None, :] - start) / period) % 1.0)
     cosine, sine = (
-        xp.sum(spikes * xp.astype(part(angles), spikes.dtype)[None, :, None], axis=1) for part in (xp.cos, xp.sin)
+        xp.sum(spikes * xp.astype(part(angles), spikes.dtype)[:, :, None], axis=1) for part in (xp.cos, xp.sin)
     )
     counts = spike_counts(spikes)
     squares = cosine**2 + sine**2

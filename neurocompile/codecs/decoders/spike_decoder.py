@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -24,10 +24,16 @@ from neurocompile.codecs.decoders.rate_values import (
 from neurocompile.codecs.decoders.readings import interval_rates, membranes, spike_counts
 from neurocompile.codecs.decoders.time_values import values_of_first_spikes, values_of_phases, values_of_ranks
 from neurocompile.codecs.metrics.reconstruction import mean_squared_error, r2
-from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode
+from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode, samples_of
 from neurocompile.errors import DataError
 
 _OF_POPULATIONS = ("population_vector", "bayesian_mle")
+_OF_TIMES: Mapping[str, DecodingMethod] = {
+    "temporal_ttfs": "time_to_first_spike",
+    "temporal_rank_order": "rank_order",
+    "temporal_phase": "phase",
+}
+"""How the codes are read whose counts tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +59,11 @@ class SpikeDecoder(Options):
     document's, at most 1.
 
     The membrane is that of a neuron without threshold, ``v[t] = exp(-dt / tau_mem) * v[t - 1] + s[t]``, by what it
-    would be with a spike at every step. The most likely value of other codes than populations is that of the
-    count. Bursts of ``rate_burst`` are read as ``BurstEncoder`` sends them: by the interval for ``spike_rate`` and
-    ``bayesian_mle``, by the count for the others.
+    would be with a spike at every step. The most likely value of a rate is that of the count; of a first spike or
+    a phase it is what ``time_to_first_spike`` or ``phase`` gives, with the confidence of that; an order of ranks
+    has none. Methods that count are refused where times tell values. Bursts of ``rate_burst`` are read as
+    ``BurstEncoder`` sends them: by the interval for ``spike_rate`` and ``bayesian_mle``, by the count for the
+    others.
 
     Parameters
     ----------
@@ -102,9 +110,8 @@ class SpikeDecoder(Options):
         Parameters
         ----------
         code
-            Rows of a train, or trains of a population code, with one ``neuron_id`` are samples of one neuron. Of a
-            train, populations are neurons that follow each other, as many as the configuration's
-            ``population_size``, with centers from 0 to 1.
+            Rows of a train with one ``neuron_id`` are samples of one neuron. Of a train, populations are neurons
+            that follow each other, as many as the configuration's ``population_size``, with centers from 0 to 1.
         method
             How values are read.
         original
@@ -128,7 +135,7 @@ class SpikeDecoder(Options):
             values, confidence = self._code(code, method)
         else:
             train = code.spike_train if isinstance(code, TemporalCode) else code
-            spikes, mask = self._stream([train])
+            spikes, mask = self._stream([train], samples_of(train))
             if self.config.coding_scheme.startswith("population") and method in _OF_POPULATIONS:
                 populations = Populations.of_train(spikes, mask, self.config)
                 values, confidence = self._populations(populations, method)
@@ -144,7 +151,7 @@ class SpikeDecoder(Options):
         mse, share = mean_squared_error(encoded, decoded), r2(encoded, decoded)
         return DecodingResult(values, confidence, method, mse, share)
 
-    def _stream(self, trains: Sequence[SpikeTrain]) -> tuple[Array, Array]:
+    def _stream(self, trains: Sequence[SpikeTrain], samples: int) -> tuple[Array, Array]:
         """Return the spikes ``(samples, T, N)`` of trains as floats, and their mask."""
         for train in trains:
             if abs(train.dt_ms - self.config.dt_ms) > 1e-9 * train.dt_ms:
@@ -154,16 +161,7 @@ class SpikeDecoder(Options):
                 )
         xp = namespace(trains[0].spike_times)
         dense = xp.concat([train.dense() for train in trains])
-        ids = xp.concat([train.neuron_ids for train in trains])
         rows, steps = dense.shape
-        if not rows:
-            raise DataError("the train has no neurons", remedy="give at least one")
-        samples = int(xp.sum(xp.astype(ids == ids[0], xp.int64)))
-        if rows % samples:
-            raise DataError(
-                f"{rows} rows are not {samples} samples of the same neurons",
-                remedy="give each sample the same neuron_ids",
-            )
         mask = xp.ones((samples, steps), dtype=xp.bool, device=array_api_compat.device(dense))
         spikes = xp.astype(xp.reshape(dense, (samples, rows // samples, steps)), xp.float32)
         return xp.permute_dims(spikes, (0, 2, 1)), mask
@@ -173,16 +171,8 @@ class SpikeDecoder(Options):
             raise DataError(
                 f"'{method}' does not read a population code", remedy=f"use {' or '.join(_OF_POPULATIONS)}"
             )
-        spikes, _ = self._stream(code.spike_trains)
-        xp = namespace(spikes)
-        samples, steps, neurons = spikes.shape
-        by_train = xp.reshape(xp.permute_dims(spikes, (0, 2, 1)), (-1, code.num_neurons_per_dim, steps))
-        spikes = xp.permute_dims(by_train, (0, 2, 1))
-        mask = xp.ones(spikes.shape[:2], dtype=xp.bool, device=array_api_compat.device(spikes))
-        populations = Populations.of_code(code, spikes, mask, self.config)
-        dims = neurons // code.num_neurons_per_dim
-        values, confidence = self._populations(populations, method)
-        return xp.reshape(values, (samples, dims)), xp.reshape(confidence, (samples, dims))
+        spikes, mask = self._stream(code.spike_trains, code.num_samples)
+        return self._populations(Populations.of_code(code, spikes, mask, self.config), method)
 
     def _populations(self, populations: Populations, method: DecodingMethod) -> tuple[Array, Array]:
         if method == "population_vector":
@@ -193,24 +183,37 @@ class SpikeDecoder(Options):
         self, code: SpikeTrain | TemporalCode, spikes: Array, mask: Array, method: DecodingMethod
     ) -> tuple[Array, Array]:
         temporal = code if isinstance(code, TemporalCode) else None
+        method = self._reader(f"temporal_{temporal.scheme}" if temporal else self.config.coding_scheme, method)
+        start = temporal.reference_time_ms if temporal else 0.0
         if method == "population_vector":
             raise DataError(
                 f"a train of '{self.config.coding_scheme}' has no centers for a population vector",
                 remedy="give a PopulationCode, or a configuration with coding_scheme='population_gaussian'",
             )
         if method == "time_to_first_spike":
-            start = temporal.reference_time_ms if temporal else 0.0
             return values_of_first_spikes(spikes, mask, self.config, start, self.tolerance)
         if method == "rank_order":
             return values_of_ranks(spikes, self.modulation)
         if method == "phase":
             frequency = temporal.phase_frequency_hz if temporal else None
-            return values_of_phases(spikes, self.config, frequency or self.config.phase_frequency_hz)
+            return values_of_phases(spikes, self.config, frequency or self.config.phase_frequency_hz, start)
         if self.config.coding_scheme == "rate_burst":
             by_interval = method in ("spike_rate", "bayesian_mle")
             return values_of_bursts(spikes, mask, self.config, by_interval, self.tolerance)
         values = self._rates(spikes, mask, method)
         return values, certainty_of_rates(values, spikes, mask, self.config, self.tolerance)
+
+    def _reader(self, scheme: str, method: DecodingMethod) -> DecodingMethod:
+        """Return how a scheme is read by a method: the most likely of times and phases are those themselves."""
+        reader = _OF_TIMES.get(scheme)
+        if reader is None or method in _OF_TIMES.values():
+            return method
+        if method == "bayesian_mle" and scheme != "temporal_rank_order":
+            return reader
+        raise DataError(
+            f"'{method}' does not read '{scheme}', whose values are not in its counts",
+            remedy=f"use '{reader}', or decode with the coding_scheme of the train",
+        )
 
     def _rates(self, spikes: Array, mask: Array, method: DecodingMethod) -> Array:
         pause, steps = self.config.refractory_steps, int(spikes.shape[1])

@@ -41,8 +41,10 @@ def values_of_ranks(spikes: Array, modulation: float) -> tuple[Array, Array]:
     return xp.where(fired, values, xp.zeros_like(values)), xp.where(fired, 1 / sharing, xp.zeros_like(sharing))
 
 
-def values_of_phases(spikes: Array, config: EncoderConfig, frequency_hz: float) -> tuple[Array, Array]:
+def values_of_phases(
+    spikes: Array, config: EncoderConfig, frequency_hz: float, start_ms: float
+) -> tuple[Array, Array]:
     """Return the mean phases as shares of the cycle, and how well cycles agree, both ``(B, N)``; 0 for silence."""
     phase = replace(config, coding_scheme="temporal_phase", phase_frequency_hz=frequency_hz)
     encoder = cast(PhaseCodingEncoder, make_encoder(phase))
-    return phase_values(spikes, encoder.period_steps, encoder.phase_steps)
+    return phase_values(spikes, encoder.period_steps, encoder.phase_steps, start_ms / config.dt_ms)

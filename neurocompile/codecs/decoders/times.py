@@ -84,8 +84,8 @@ class PhaseDecoder(Decoder):
     temperature
         As ``Decoder`` has it.
     period
-        Of the oscillation, in steps; None is the ``period_steps`` in the batch's ``aux``, and all the steps if it
-        has none.
+        Of the oscillation, in steps; None is the ``period_steps`` in the batch's ``aux``, and all the steps of the
+        sample if it has none.
     span
         The steps from the phase of 0 to that of 1; None is the ``phase_steps`` in the batch's ``aux``, and a step
         less than the period if it has none.
@@ -104,13 +104,17 @@ class PhaseDecoder(Decoder):
         self, spikes: Array, batch: SpikeBatch, membrane: Array | None
     ) -> tuple[Array, dict[str, Any]]:
         del membrane
-        period = self.period or batch.aux.get("period_steps", float(batch.time_steps))
-        span = self.span or batch.aux.get("phase_steps", max(period - 1, 1.0))
+        xp = namespace(spikes)
+        steps = steps_of(batch.mask, spikes)
+        period = self.period or batch.aux.get("period_steps", steps)
+        span = self.span or batch.aux.get("phase_steps", xp.clip(period - xp.ones_like(steps), 1.0, None))
         values, lengths = phase_values(spikes, period, span)
         return values, {"values": values, "resultant_length": lengths}
 
 
-def phase_values(spikes: Array, period: float, span: float) -> tuple[Array, Array]:
+def phase_values(
+    spikes: Array, period: float | Array, span: float | Array, start: float = 0.0
+) -> tuple[Array, Array]:
     """Return the values that phases stand for, and how well a neuron's spikes agree, both ``(B, N)``.
 
     Parameters
@@ -118,10 +122,12 @@ def phase_values(spikes: Array, period: float, span: float) -> tuple[Array, Arra
     spikes
         ``(B, T, N)``, floats.
     period, span
-        As ``PhaseDecoder`` has them.
+        As ``PhaseDecoder`` has them; ``(B, 1)`` where samples differ.
+    start
+        The step at which a cycle begins.
     """
     xp = namespace(spikes)
-    phases, lengths = mean_phases(spikes, period)
+    phases, lengths = mean_phases(spikes, period, start)
     # Rounding to the grid may bring a phase of 0 to the end of the cycle before.
     early = phases * period > (period + span) / 2
     return xp.where(early, xp.zeros_like(phases), xp.clip(phases * (period / span), 0.0, 1.0)), lengths
