@@ -125,6 +125,16 @@ def test_rates_of_intervals_are_shares(soft: np.ndarray) -> None:
         assert ((rates >= 0) & (rates <= 1 + 1e-12)).all()
 
 
+def test_soft_intervals_are_those_of_drawn_spikes() -> None:
+    probability = np.array([0.3, 0.0, 0.6, 0.5, 0.4])
+    drawn = np.random.default_rng(0).random((200_000, 5, 1)) < probability[:, None]
+    drawn = drawn[drawn.any(axis=1)[:, 0]]
+    counts = drawn.sum(axis=1)
+    span = 4 - drawn[:, ::-1].argmax(axis=1) - drawn.argmax(axis=1)
+    soft = readings.interval_rates(probability[None, :, None], np.ones((1, 5), bool))
+    assert soft[0, 0] == pytest.approx((counts - 1).sum() / span.sum(), abs=0.01)
+
+
 def test_soft_first_spikes_are_expectations() -> None:
     probability = np.array([0.3, 0.0, 0.6, 0.5])
     drawn = np.random.default_rng(0).random((200_000, 4, 1)) < probability[:, None]

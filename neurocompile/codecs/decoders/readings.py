@@ -106,15 +106,19 @@ def sliding_rates(spikes: Array, window: int) -> Array:
 def interval_rates(spikes: Array, mask: Array) -> Array:
     """Return the inverse of each neuron's mean interval between spikes, ``(B, N)``, in spikes per step.
 
-    One spike makes no interval, and counts as one in all the steps.
+    One spike makes no interval, and counts as one in all the steps. Of probabilities it is the quotient of what
+    intervals and the time from the first spike to the last are expected to be, neither of which silence has.
     """
     xp = namespace(spikes)
-    counts = spike_counts(spikes)
-    span = last_spike_steps(spikes, mask) - first_spike_steps(spikes, mask)
-    several = counts > 1
-    # Of probabilities, the last spike may be expected before the first.
-    safe = xp.where(several, xp.maximum(span, counts - 1), xp.ones_like(span))
-    return xp.where(several, (counts - 1) / safe, counts / steps_of(mask, spikes))
+    counts, steps = spike_counts(spikes), steps_of(mask, spikes)
+    silent = xp.prod(1 - spikes, axis=1)
+    intervals = counts - 1 + silent
+    # Silence has its first spike at T and its last at -1.
+    span = last_spike_steps(spikes, mask) - first_spike_steps(spikes, mask) + silent * (steps + 1)
+    several = (counts > 1) & (intervals > 0)
+    # An interval has at least a step, of which rounding leaves less where a second spike is improbable.
+    safe = xp.where(several, xp.maximum(span, intervals), xp.ones_like(span))
+    return xp.where(several, intervals / safe, counts / steps)
 
 
 def ready_steps(spikes: Array, mask: Array, refractory: int) -> Array:
