@@ -1,15 +1,21 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from codecs_worlds import WORLDS
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom, poisson
 
+from neurocompile.codecs.config import DecodingConfig
 from neurocompile.codecs.decoders.bayesian import BayesianDecoder, TuningCurves, likely_values
+from neurocompile.codecs.decoders.factory import make_decoder
 from neurocompile.codecs.decoders.population import PopulationDecoder
+from neurocompile.codecs.encoders import PopulationEncoder
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.errors import DataError
 
@@ -78,6 +84,35 @@ def test_confidence_stays_right_with_pauses() -> None:
     near = np.abs(out.prediction - x) <= 0.01
     assert out.confidence.mean() == pytest.approx(near.mean(), abs=0.03)
     assert 0.3 < near.mean() < 0.9
+
+
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"tuning": "triangular", "min_firing_rate_hz": 30.0, "max_firing_rate_hz": 200.0},
+        {"refractory_period_ms": 5.0},
+        {"refractory_period_ms": 5.0, "rate_includes_refractory": True, "max_firing_rate_hz": 160.0},
+        {"input_range": (-3.0, 5.0), "centers": "uniform"},
+    ],
+    ids=["rates", "pauses", "pauses counted in", "range"],
+)
+def test_an_encoder_tells_how_it_is_decoded(world: Any, options: dict[str, Any]) -> None:
+    low, high = options.get("input_range", (0.0, 1.0))
+    x = np.random.default_rng(9).uniform(low, high, (40, 10))
+    encoder = PopulationEncoder(num_steps=200, normalization="none", seed=0, **options)
+    out = make_decoder(DecodingConfig(type="bayesian"))(encoder(world(x)))
+    values, confidence = np.asarray(out.logits_proxy), np.asarray(out.aux["value_confidence"])
+    assert 1 - np.mean((values - x) ** 2) / np.var(x) > 0.99
+    near = np.abs(values - x) <= 0.05 * (high - low)
+    assert confidence.mean() == pytest.approx(near.mean(), abs=0.03)
+
+
+def test_what_is_told_is_checked() -> None:
+    batch = PopulationEncoder(population_size=4)(np.linspace(0, 1, 3))
+    wrong = SpikeBatch(batch.spikes, aux={**batch.aux, "highest": 2.0})
+    with pytest.raises(DataError, match=r"highest=2\.0 are no probabilities"):
+        BayesianDecoder()(wrong)
 
 
 @pytest.mark.parametrize("tuning", ["gaussian", "triangular"])

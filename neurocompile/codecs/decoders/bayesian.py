@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import array_api_compat
@@ -15,14 +15,13 @@ from neurocompile.codecs.config import Tuning
 from neurocompile.codecs.decoders.decoder import Decoder
 from neurocompile.codecs.decoders.groups import Groups
 from neurocompile.codecs.decoders.readings import ready_steps, spike_counts
+from neurocompile.codecs.firing import LEAST, tuned, without_pauses
 from neurocompile.codecs.spike_batch import SpikeBatch
 
 GRID = 129
 """Values at which a likelihood is computed first: the prior's range in 128 parts."""
 
 _FINE, _ROUNDS = 4, 5
-# Probabilities of 0 and 1 are for what can't be told apart from them in a window.
-_LEAST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -53,17 +52,13 @@ class TuningCurves:
         """Return the log-likelihood of values ``(B, G, S)``, for counts and ready steps ``(B, G, P)``, float64."""
         xp = namespace(x)
         away = (x[..., None] - self.centers) / self.widths
-        if self.tuning == "gaussian":
-            activation = xp.exp(-0.5 * away * away)
-        else:
-            activation = xp.clip(1 - xp.abs(away), 0.0, None)
-        mean = self.lowest + (self.highest - self.lowest) * activation
-        p = xp.clip(mean / xp.clip(1 - self.pause * mean, _LEAST, None), _LEAST, 1 - _LEAST)
+        mean = self.lowest + (self.highest - self.lowest) * tuned(away, self.tuning)
+        p = without_pauses(mean, self.pause).clip(LEAST, 1 - LEAST)
         log_p = xp.log(p)
         if self.tuning == "gaussian" and self.lowest == 0:
             # Where a Gaussian is too small to be told from 0, its exponent is not.
             exponent = math.log(self.highest) - 0.5 * away * away
-            log_p = xp.where(p > 2 * _LEAST, log_p, xp.minimum(exponent, log_p))
+            log_p = xp.where(p > 2 * LEAST, log_p, xp.minimum(exponent, log_p))
         return process_log_likelihood(log_p, p, counts, ready)
 
 
@@ -164,10 +159,11 @@ def probability_within(log_likelihood: Array, low: float, high: float, values: A
 class BayesianDecoder(Decoder):
     """Finds the most likely value of each group of tuned neurons.
 
-    It needs ``population_map``, ``centers`` and ``widths`` in the batch's ``aux``. The confidence is the posterior
-    probability that the value is within ``tolerance`` of the decoded one, if every value of ``input_range`` was as
-    likely and spikes are drawn: of those decoded with a confidence of 0.9, 90 % are so near. Of several values it
-    is the mean, and ``aux["value_confidence"]`` has each. The search has no gradient.
+    It needs ``population_map``, ``centers`` and ``widths`` in the batch's ``aux``. What ``PopulationEncoder`` puts
+    there of the options from ``tuning`` to ``input_range`` comes before those of the decoder. The confidence is the
+    posterior probability that the value is within ``tolerance`` of the decoded one, if every value of
+    ``input_range`` was as likely and spikes are drawn: of those decoded with a confidence of 0.9, 90 % are so near.
+    Of several values it is the mean, and ``aux["value_confidence"]`` has each. The search has no gradient.
 
     Parameters
     ----------
@@ -179,6 +175,8 @@ class BayesianDecoder(Decoder):
         A neuron's probability of a spike at its center and far from it, in a step in which it can fire.
     refractory
         Steps after a spike without another.
+    rate_includes_refractory
+        Whether ``highest`` and ``lowest`` are spikes per step with the pauses counted in.
     input_range
         Which values there are.
     tolerance
@@ -189,6 +187,7 @@ class BayesianDecoder(Decoder):
     highest: float = 1.0
     lowest: float = 0.0
     refractory: int = 0
+    rate_includes_refractory: bool = False
     input_range: tuple[float, float] = (0.0, 1.0)
     tolerance: float = 0.05
 
@@ -209,20 +208,26 @@ class BayesianDecoder(Decoder):
         xp = namespace(spikes)
         spikes = constant(spikes)
         groups = Groups.of(batch, spikes)
+        told = replace(self, **{name: batch.aux[name] for name in _TOLD if name in batch.aux})
         # Autocast leaves double precision as it is.
         centers, widths = (
             _of_groups(xp.astype(constant(groups.tuning(batch, name)), xp.float64))
             for name in ("centers", "widths")
         )
-        curves = TuningCurves(centers, widths, self.tuning, self.highest, self.lowest)
+        pause = told.refractory if told.rate_includes_refractory else 0
+        curves = TuningCurves(centers, widths, told.tuning, told.highest, told.lowest, pause)
         counts = xp.astype(groups.split(spike_counts(spikes)), xp.float64)
-        ready = xp.astype(groups.split(ready_steps(spikes, batch.mask, self.refractory)), xp.float64)
-        values, confidence = likely_values(curves, counts, ready, self.input_range, self.tolerance)
+        ready = xp.astype(groups.split(ready_steps(spikes, batch.mask, told.refractory)), xp.float64)
+        values, confidence = likely_values(curves, counts, ready, told.input_range, self.tolerance)
         return xp.astype(values, spikes.dtype), {"value_confidence": xp.astype(confidence, spikes.dtype)}
 
     @property
     def regresses(self) -> bool:  # noqa: D102
         return True
+
+
+# Options that the batch may tell.
+_TOLD = ("tuning", "highest", "lowest", "refractory", "rate_includes_refractory", "input_range")
 
 
 def _of_groups(tuning: Array) -> Array:

@@ -10,21 +10,13 @@ from neurocompile.codecs.config import EncoderConfig
 from neurocompile.codecs.decoders.bayesian import grid_of, probability_within, process_log_likelihood
 from neurocompile.codecs.decoders.readings import interval_rates, ready_steps, spike_counts
 from neurocompile.codecs.encoders import BurstEncoder, FiringRateEncoder, make_encoder
-
-# Probabilities of 0 and 1 are for what can't be told apart from them in a window.
-_LEAST = 1e-12
+from neurocompile.codecs.firing import LEAST
 
 
 def fired_share(spikes: Array, mask: Array, refractory: int) -> Array:
     """Return spikes by steps in which there could be one, ``(B, N)``: the most likely probability of a spike."""
     ready = ready_steps(spikes, mask, refractory)
     return spike_counts(spikes) / namespace(spikes).clip(ready, 1.0, None)
-
-
-def without_pauses(mean: Array, refractory: int) -> Array:
-    """Return the probability of a spike in a step without a pause, of mean spikes per step."""
-    xp = namespace(mean)
-    return xp.clip(mean / xp.clip(1 - refractory * mean, 1e-6, None), 0.0, 1.0)
 
 
 def values_of_rates(probability: Array, config: EncoderConfig) -> Array:
@@ -46,7 +38,7 @@ def certainty_of_rates(
     """Return the posterior probability that what was encoded is within a tolerance of values, ``(B, N)``."""
     xp = namespace(values)
     encoder = cast(FiringRateEncoder, make_encoder(replace(config, coding_scheme="rate_poisson")))
-    p = encoder.probability(encoder.rates(grid_of(0.0, 1.0, values)))[..., None].clip(_LEAST, 1 - _LEAST)
+    p = encoder.probability(encoder.rates(grid_of(0.0, 1.0, values)))[..., None].clip(LEAST, 1 - LEAST)
     ready = ready_steps(spikes, mask, config.refractory_steps)
     counts, ready = (xp.astype(each, xp.float64)[..., None] for each in (spike_counts(spikes), ready))
     log_likelihood = process_log_likelihood(xp.log(p), p, counts, ready)

@@ -19,10 +19,10 @@ from neurocompile.codecs.decoders.rate_values import (
     fired_share,
     values_of_bursts,
     values_of_rates,
-    without_pauses,
 )
 from neurocompile.codecs.decoders.readings import interval_rates, membranes, spike_counts
 from neurocompile.codecs.decoders.time_values import values_of_first_spikes, values_of_phases, values_of_ranks
+from neurocompile.codecs.firing import without_pauses
 from neurocompile.codecs.metrics.reconstruction import mean_squared_error, r2
 from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode, samples_of
 from neurocompile.errors import DataError

@@ -9,7 +9,7 @@ from typing import cast
 from neurocompile.codecs.arrays import Array, namespace
 from neurocompile.codecs.config import EncoderConfig
 from neurocompile.codecs.decoders.readings import first_spike_ranks, first_spike_steps, spike_counts
-from neurocompile.codecs.decoders.times import phase_values
+from neurocompile.codecs.decoders.times import phase_values, rank_values
 from neurocompile.codecs.encoders import PhaseCodingEncoder, make_encoder
 
 
@@ -36,9 +36,7 @@ def values_of_ranks(spikes: Array, modulation: float) -> tuple[Array, Array]:
     xp = namespace(spikes)
     ranks, sharing = first_spike_ranks(spikes)
     fired = spike_counts(spikes) > 0
-    # Single precision would make late ranks 0.
-    values = xp.exp(xp.astype(ranks, xp.float64) * math.log(modulation))
-    return xp.where(fired, values, xp.zeros_like(values)), xp.where(fired, 1 / sharing, xp.zeros_like(sharing))
+    return rank_values(ranks, spikes, modulation), xp.where(fired, 1 / sharing, xp.zeros_like(sharing))
 
 
 def values_of_phases(

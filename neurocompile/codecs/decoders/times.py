@@ -68,9 +68,18 @@ class RankOrderDecoder(Decoder):
         del batch, membrane
         xp = namespace(spikes)
         ranks, _ = first_spike_ranks(spikes)
-        scores = ranks * math.log(self.modulation)
-        silent = spike_counts(spikes) == 0
-        return scores, {"values": xp.where(silent, xp.zeros_like(scores), xp.exp(scores))}
+        values = rank_values(ranks, spikes, self.modulation)
+        return ranks * math.log(self.modulation), {"values": xp.astype(values, spikes.dtype)}
+
+
+def rank_values(ranks: Array, spikes: Array, modulation: float) -> Array:
+    """Return ``modulation ** rank`` of neurons ``(B, N)``, 0 for silent ones.
+
+    It is in double precision: single would make late ranks 0.
+    """
+    xp = namespace(ranks)
+    values = xp.exp(xp.astype(ranks, xp.float64) * math.log(modulation))
+    return xp.where(spike_counts(spikes) > 0, values, xp.zeros_like(values))
 
 
 @dataclass(frozen=True)

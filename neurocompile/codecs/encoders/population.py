@@ -11,6 +11,7 @@ from neurocompile.codecs.arrays import Array, admit, constant, namespace
 from neurocompile.codecs.checks import LARGEST, Checks
 from neurocompile.codecs.config import Centers, Tuning
 from neurocompile.codecs.encoders.rate import FiringRateEncoder
+from neurocompile.codecs.firing import tuned
 from neurocompile.codecs.normalization import normalize
 from neurocompile.errors import DataError
 
@@ -30,7 +31,8 @@ class PopulationEncoder(FiringRateEncoder):
 
     ``aux``: ``population_map``, the value that each of ``N * P`` neurons belongs to; ``centers`` and ``widths``,
     ``(P,)``, or ``(N, P)`` where each value has its own; ``rates`` in Hz, ``(B, N * P)``. Rates keep their
-    gradient.
+    gradient. ``tuning``, ``highest``, ``lowest``, ``refractory``, ``rate_includes_refractory`` and ``input_range``
+    are what ``BayesianDecoder`` calls so.
 
     Parameters
     ----------
@@ -157,16 +159,24 @@ class PopulationEncoder(FiringRateEncoder):
                 remedy="learn them again for these",
             )
         away = (self._values(share)[:, :, None] - centers) / widths
-        if self.tuning == "gaussian":
-            activation = xp.exp(-0.5 * away * away)
-        else:
-            activation = (1 - xp.abs(away)).clip(0.0, None)
-        rates = xp.reshape(self.rates(activation), (batch, -1))
+        rates = xp.reshape(self.rates(tuned(away, self.tuning)), (batch, -1))
         drawn = self.training or not self.deterministic_eval
         spikes = self.poisson(rates, self.jitter_ms) if drawn else self.even(rates)
         owners = xp.arange(dims * self.population_size, device=array_api_compat.device(share))
-        aux = {"population_map": owners // self.population_size, "centers": centers, "widths": widths}
-        return spikes, {**aux, "rates": rates}
+        per_step = self.dt_ms / 1000
+        return spikes, {
+            "population_map": owners // self.population_size,
+            "centers": centers,
+            "widths": widths,
+            "rates": rates,
+            "tuning": self.tuning,
+            # Rates may be above one spike a step by a rounding.
+            "highest": min(self.highest_rate_hz * per_step, 1.0),
+            "lowest": self.min_firing_rate_hz * per_step,
+            "refractory": self.refractory_steps,
+            "rate_includes_refractory": self.rate_includes_refractory,
+            "input_range": self.input_range,
+        }
 
 
 def _cluster(values: Array, size: int, rounds: int) -> Array:

@@ -9,6 +9,7 @@ from neurocompile.codecs.arrays import Array, admit, namespace
 from neurocompile.codecs.checks import LARGEST, Checks, whole_steps
 from neurocompile.codecs.config import EvalThreshold
 from neurocompile.codecs.encoders.encoder import ValueEncoder
+from neurocompile.codecs.firing import without_pauses
 from neurocompile.codecs.normalization import normalize
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.codecs.spike_steps import (
@@ -114,10 +115,7 @@ class FiringRateEncoder(ValueEncoder):
     def probability(self, rates: Array) -> Array:
         """Return the probability of a spike in a step without a pause, for rates in Hz."""
         p = (rates * (self.dt_ms / 1000)).clip(0.0, 1.0)
-        if self.rate_includes_refractory:
-            # Rounding may bring the rate above what the pause allows by a part of 1e7.
-            p = (p / (1 - p * self.refractory_steps).clip(1e-6, None)).clip(0.0, 1.0)
-        return p
+        return without_pauses(p, self.refractory_steps) if self.rate_includes_refractory else p
 
     def even(self, rates: Array) -> Array:
         """Return spikes ``(B, T, N)`` at even distances, for rates ``(B, N)`` in Hz."""
