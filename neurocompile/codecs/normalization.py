@@ -3,7 +3,8 @@
 ``minmax`` looks at each sample by itself unless it is told otherwise: the spikes of a sample do not then depend on
 which others are in its batch, and evaluation one by one gives what evaluation by batches gives. What it loses is
 how samples compare; whoever needs that gives the range of the data set with ``clamp``, or ``scope="batch"``. A
-sample, or a batch, all of whose values are equal has no contrast, and becomes zeros.
+sample, or a batch, all of whose values are equal has no contrast, and becomes zeros; one of a single value can't
+have any, and is refused.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ def normalize(
     Raises
     ------
     DataError
-        If the values are outside of the range and ``kind`` is ``none``.
+        If the values are outside of the range and ``kind`` is ``none``, or ``minmax`` has one value alone.
     """
     xp = namespace(x)
     low, high = input_range
@@ -79,6 +80,11 @@ def normalize(
         # By the hyperbolic tangent, no value overflows.
         return 0.5 + 0.5 * xp.tanh(0.5 * x), NormalizationStats(kind, zero, zero + 1)
     if kind == "minmax":
+        if (x.shape[1] if scope == "sample" else x.shape[0] * x.shape[1]) == 1:
+            raise DataError(
+                f"a {scope} of one value, of which 'minmax' makes 0 whatever it is",
+                remedy="normalize by the range that values have ('clamp'), or give values in [0, 1] as they are",
+            )
         axis = 1 if scope == "sample" else None
         floor, ceiling = xp.min(x, axis=axis, keepdims=True), xp.max(x, axis=axis, keepdims=True)
         if scope == "batch":

@@ -40,6 +40,16 @@ def test_what_has_no_contrast_becomes_zeros(world, scope):
 
 
 @worlds
+@pytest.mark.parametrize(("samples", "scope"), [(1, "sample"), (3, "sample"), (1, "batch")])
+def test_one_value_alone_can_not_be_stretched(world, samples, scope):
+    with pytest.raises(DataError, match=f"a {scope} of one value") as caught:
+        normalize(world(np.full((samples, 1), 0.3)), "minmax", scope)
+    assert "'clamp'" in str(caught.value)
+    share, _ = normalize(world(np.array([[0.0], [2.0], [1.0]])), "minmax", "batch")
+    assert np.asarray(share).ravel().tolist() == [0, 1, 0.5]
+
+
+@worlds
 def test_a_sample_is_stretched_without_the_others_unless_it_is_asked_for(world):
     x = np.random.default_rng(0).normal(size=(4, 5))
     together = np.asarray(normalize(world(x), "minmax")[0])
@@ -52,7 +62,7 @@ def test_a_sample_is_stretched_without_the_others_unless_it_is_asked_for(world):
     st.sampled_from([np.float32, np.float64]).flatmap(
         lambda kind: arrays(
             kind,
-            array_shapes(min_dims=2, max_dims=2, max_side=5),
+            array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=5),
             elements=st.floats(allow_nan=False, allow_infinity=False, width=np.dtype(kind).itemsize * 8),
         )
     ),
@@ -68,7 +78,7 @@ def test_finite_values_become_shares_and_keep_their_order(x, kind, scope):
         assert np.all(np.diff(np.take_along_axis(share, order, 1), axis=1) >= 0)
 
 
-@given(arrays(np.float64, array_shapes(min_dims=2, max_dims=2, max_side=5), elements=SMALL))
+@given(arrays(np.float64, array_shapes(min_dims=2, max_dims=2, min_side=2, max_side=5), elements=SMALL))
 def test_shares_are_turned_back(x):
     for kind, tolerance in (("minmax", 1e-12), ("sigmoid", 1e-4), ("clamp", 1e-12), ("none", 1e-12)):
         share, stats = normalize(x, kind, input_range=(-4.0, 4.0))

@@ -159,11 +159,11 @@ def probability_within(log_likelihood: Array, low: float, high: float, values: A
 class BayesianDecoder(Decoder):
     """Finds the most likely value of each group of tuned neurons.
 
-    It needs ``population_map``, ``centers`` and ``widths`` in the batch's ``aux``. What ``PopulationEncoder`` puts
-    there of the options from ``tuning`` to ``input_range`` comes before those of the decoder. The confidence is the
-    posterior probability that the value is within ``tolerance`` of the decoded one, if every value of
-    ``input_range`` was as likely and spikes are drawn: of those decoded with a confidence of 0.9, 90 % are so near.
-    Of several values it is the mean, and ``aux["value_confidence"]`` has each. The search has no gradient.
+    It needs ``population_map``, ``centers`` and ``widths`` in the batch's ``aux``. What ``PopulationEncoder``
+    puts there of the options from ``tuning`` to ``input_range`` comes before those of the decoder. The confidence
+    is the posterior probability that the value is within ``tolerance`` of the decoded one, if every value of
+    ``input_range`` was as likely and spikes are drawn: of those decoded with a confidence of 0.9, 90 % are so
+    near. Of several values it is the mean, and ``aux["value_confidence"]`` has each. The search has no gradient.
 
     Parameters
     ----------
