@@ -8,6 +8,8 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Literal, Union, get_args, get_origin, get_type_hints
 
+import numpy as np
+
 from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
 
@@ -15,8 +17,12 @@ from neurocompile.errors import DataError, Issue
 _ROUNDING = 1e-9
 #: What options that values are multiplied by or compared with may be at most: single precision holds its products.
 LARGEST = 1e30
-#: What a window may have at most, so that 64 bits hold every place on a grid.
+#: What a window, a pause and noise may have at most, so that 64 bits hold every place on a grid.
 MOST_STEPS = 2**31
+#: The least that scores are divided by: single precision holds the quotients of counts.
+_COLDEST = 1e-20
+# PyTorch's generators take no more.
+_SEEDS = 2**63
 
 
 def whole_steps(time_ms: float, dt_ms: float) -> int:
@@ -53,6 +59,33 @@ class Checks:
         for name, value in values.items():
             if value is not None:
                 self.issues += number_issues(name, value, 0, op=self.op)
+
+    def steps(self, least: int, **values: float | None) -> None:
+        """Note each that is no number of steps from the least to `MOST_STEPS`; None is left to a default."""
+        for name, value in values.items():
+            if value is not None:
+                self.issues += number_issues(name, value, least, MOST_STEPS, op=self.op)
+
+    def countable(self, dt_ms: float, **times: float | None) -> None:
+        """Note each finite time that has more than `MOST_STEPS` steps."""
+        for name, value in times.items():
+            self.require(
+                value is None or not 0 < MOST_STEPS * dt_ms < value < math.inf,
+                f"{name}={value} has more than {MOST_STEPS} steps of {dt_ms} ms",
+                "a shorter time or longer steps",
+            )
+
+    def seed(self, seed: int | None) -> None:
+        """Note a seed that a generator does not take."""
+        self.require(
+            seed is None or 0 <= seed < _SEEDS,
+            f"seed={seed} is not from 0 to 2**63 - 1",
+            "choose a whole number in between",
+        )
+
+    def temperature(self, temperature: float) -> None:
+        """Note what scores can't be divided by."""
+        self.issues += number_issues("temperature", temperature, _COLDEST, LARGEST, op=self.op)
 
     def range(self, **bounds: tuple[float, float]) -> None:
         """Note each pair that does not ascend, or is beyond what single precision holds with room to spare."""
@@ -100,6 +133,7 @@ class Checks:
         before = len(self.issues)
         self.positive(dt_ms=dt_ms, max_firing_rate_hz=highest_hz)
         self.not_negative(min_firing_rate_hz=lowest_hz, refractory_period_ms=refractory_ms)
+        self.countable(dt_ms, refractory_period_ms=refractory_ms)
         if len(self.issues) > before:
             return
         self.require(
@@ -154,8 +188,11 @@ def _types(options: type) -> dict[str, Any]:
     return get_type_hints(options)
 
 
-class Options:
-    """A dataclass whose fields are options: their types and rules are checked when it is made."""
+class CheckedOptions:
+    """A dataclass whose fields are options: their types and rules are checked when it is made.
+
+    NumPy's numbers become Python's, which JSON can hold.
+    """
 
     __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
@@ -166,6 +203,9 @@ class Options:
         for field in fields(self):
             if field.init:
                 value, kind = getattr(self, field.name), kinds[field.name]
+                if isinstance(value, np.generic):
+                    value = value.item()
+                    object.__setattr__(self, field.name, value)
                 remedy = f"one of {', '.join(get_args(kind))}" if isinstance(value, str) else None
                 checks.require(
                     fits(value, kind), f"{field.name}={value!r} is not known or of another type", remedy

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, TypeVar
 
-from neurocompile.codecs.checks import MOST_STEPS, Checks, Options, whole_steps
+from neurocompile.codecs.checks import CheckedOptions, Checks, whole_steps
 from neurocompile.errors import DataError, Issue
 
 CodingScheme = Literal[
@@ -58,7 +57,7 @@ Self = TypeVar("Self", bound="Config")
 
 
 @dataclass(frozen=True)
-class Config(Options):
+class Config(CheckedOptions):
     """A frozen dataclass of options, checked when it is made, that JSON can hold."""
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,7 +135,9 @@ class EncoderConfig(Config):
 
     def _rules(self, checks: Checks) -> None:
         checks.positive(time_window_ms=self.time_window_ms, phase_frequency_hz=self.phase_frequency_hz)
-        checks.not_negative(jitter_ms=self.jitter_ms, seed=self.seed)
+        checks.not_negative(jitter_ms=self.jitter_ms)
+        checks.countable(self.dt_ms, time_window_ms=self.time_window_ms, jitter_ms=self.jitter_ms)
+        checks.seed(self.seed)
         checks.rates(
             self.dt_ms,
             self.min_firing_rate_hz,
@@ -144,14 +145,9 @@ class EncoderConfig(Config):
             self.refractory_period_ms,
             self.rate_includes_refractory,
         )
-        if 0 < self.time_window_ms < math.inf and self.dt_ms > 0:
+        if self.time_window_ms > 0 and self.dt_ms > 0:
             checks.require(
-                self.time_window_ms / self.dt_ms <= MOST_STEPS,
-                f"time_window_ms={self.time_window_ms} has more than {MOST_STEPS} steps of {self.dt_ms} ms",
-                "a shorter window or longer steps",
-            )
-            checks.require(
-                self.time_window_ms / self.dt_ms > MOST_STEPS or self.num_steps >= 1,
+                self.time_window_ms >= self.dt_ms or self.num_steps >= 1,
                 f"time_window_ms={self.time_window_ms} is shorter than a step of {self.dt_ms} ms",
                 "a longer window or shorter steps",
             )
@@ -273,19 +269,24 @@ class EncodingConfig(Config):
 
     def _rules(self, checks: Checks) -> None:
         checks.positive(
-            num_steps=self.num_steps,
             dt_ms=self.dt_ms,
             tau=self.tau,
             latency_spikes=self.latency_spikes,
-            latency_interval=self.latency_interval,
             sigma=self.sigma,
             burst_spikes=self.burst_spikes,
             burst_isi_min_ms=self.burst_isi_min_ms,
-            rank_interval=self.rank_interval,
             rank_first=self.rank_first,
             phase_frequency_hz=self.phase_frequency_hz,
         )
-        checks.not_negative(seed=self.seed, jitter=self.jitter)
+        checks.steps(
+            1,
+            num_steps=self.num_steps,
+            latency_interval=self.latency_interval,
+            rank_interval=self.rank_interval,
+        )
+        checks.steps(0, jitter=self.jitter)
+        checks.countable(self.dt_ms, burst_isi_min_ms=self.burst_isi_min_ms)
+        checks.seed(self.seed)
         checks.range(input_range=self.input_range)
         if self.dt_ms > 0:
             checks.rates(
@@ -341,7 +342,8 @@ class DecodingConfig(Config):
         return self.members or ("rate", "first_spike")
 
     def _rules(self, checks: Checks) -> None:
-        checks.positive(temperature=self.temperature, eps=self.eps, window=self.window)
+        checks.temperature(self.temperature)
+        checks.positive(eps=self.eps, window=self.window)
         checks.require(0 < self.modulation < 1, f"modulation={self.modulation} is not between 0 and 1")
         ensemble = self.type == "ensemble"
         checks.require(

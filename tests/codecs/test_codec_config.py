@@ -68,6 +68,16 @@ def test_json_holds_options(config):
     assert type(config).from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_options_may_be_numpys_numbers():
+    config = EncodingConfig(num_steps=np.int64(25), seed=np.uint8(3), dt_ms=np.float32(0.5), jitter=np.int32(1))
+    assert config == EncodingConfig(num_steps=25, seed=3, dt_ms=0.5, jitter=1)
+    assert json.loads(json.dumps(config.to_dict()))["num_steps"] == 25
+    encoder = PoissonRateEncoder(num_steps=np.int64(30), deterministic_eval=np.True_)
+    assert (type(encoder.num_steps), encoder.deterministic_eval) == (int, True)
+    with pytest.raises(DataError, match="num_steps=True"):
+        EncodingConfig(num_steps=np.True_)
+
+
 def test_every_problem_of_unknown_and_wrong_options_is_told():
     with pytest.raises(DataError) as caught:
         EncoderConfig.from_dict({"dt": 1, "window": 2})
@@ -88,7 +98,36 @@ def test_every_problem_of_unknown_and_wrong_options_is_told():
         ),
         (EncoderConfig, {"dt_ms": 0.0}, ["dt_ms=0"]),
         (EncoderConfig, {"time_window_ms": float("inf")}, ["time_window_ms=inf"]),
-        (EncoderConfig, {"dt_ms": 1e-300, "max_firing_rate_hz": 1.0}, ["has more than 2147483648 steps"]),
+        (
+            EncoderConfig,
+            {"dt_ms": 1e-300, "max_firing_rate_hz": 1.0, "refractory_period_ms": 0},
+            ["has more than 2147483648 steps"],
+        ),
+        (
+            EncoderConfig,
+            {"refractory_period_ms": 1e30},
+            ["refractory_period_ms=1e+30 has more than 2147483648 steps"],
+        ),
+        (
+            EncoderConfig,
+            {"refractory_period_ms": 1e17},
+            ["refractory_period_ms=1e+17 has more than 2147483648 steps"],
+        ),
+        (EncoderConfig, {"refractory_period_ms": 10**400}, ["has more than 2147483648 steps of 0.1 ms"]),
+        (EncoderConfig, {"jitter_ms": 1e30}, ["jitter_ms=1e+30 has more than 2147483648 steps of 0.1 ms"]),
+        (EncoderConfig, {"seed": 2**63}, ["seed=9223372036854775808 is not from 0 to 2**63 - 1"]),
+        (
+            EncodingConfig,
+            {
+                "num_steps": 2**40,
+                "latency_interval": 2**70,
+                "rank_interval": 2**70,
+                "jitter": 1e30,
+                "refractory_period_ms": 1e30,
+                "seed": 2**64,
+            },
+            ["num_steps=", "latency_interval=", "rank_interval=", "jitter=", "refractory_period_ms=", "seed="],
+        ),
         (EncoderConfig, {"min_firing_rate_hz": 2000.0}, ["is above max_firing_rate_hz=1000"]),
         (EncoderConfig, {"rate_includes_refractory": True}, ["refractory period of 2.0 ms"]),
         (EncoderConfig, {"coding_scheme": "population_gaussian", "population_size": 1}, ["population_size=1"]),
@@ -112,7 +151,7 @@ def test_every_problem_of_unknown_and_wrong_options_is_told():
         (EncodingConfig, {"dt_ms": -1.0}, ["dt_ms=-1"]),
         (
             DecodingConfig,
-            {"temperature": 0.0, "eps": -1.0, "modulation": 1.0},
+            {"temperature": 1e-40, "eps": -1.0, "modulation": 1.0},
             ["temperature", "eps", "modulation"],
         ),
         (DecodingConfig, {"type": "ensemble", "weights": (1.0,)}, ["do not weigh 2"]),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
@@ -81,3 +82,19 @@ def test_what_does_not_fit_is_refused(logits: np.ndarray, labels: np.ndarray, pr
 def test_confidences_that_are_none_are_refused(confidence: list[float], right: list[bool]) -> None:
     with pytest.raises(DataError):
         expected_calibration_error(confidence, right)
+
+
+@pytest.mark.parametrize("bins", [0, -1, 2.5])
+def test_a_number_of_ranges_that_is_none_is_refused(bins: int) -> None:
+    with pytest.raises(DataError, match=f"bins={bins}"):
+        expected_calibration_error([0.5], [True], bins)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_tensors_are_taken_as_they_are(kind: torch.dtype) -> None:
+    logits = torch.tensor([[1.0, 2.0], [3.0, 1.0], [0.5, 0.0]], dtype=kind, requires_grad=True)
+    labels = torch.tensor([1, 0, 1])
+    plain = logits.detach().double().numpy()
+    assert fit_temperature(logits, labels) == fit_temperature(plain, labels.numpy())
+    confidence = torch.softmax(logits, dim=1).max(dim=1).values
+    assert 0 <= expected_calibration_error(confidence, torch.tensor([True, True, False])) <= 1

@@ -232,12 +232,17 @@ def test_the_vector_stays_between_the_centers(counts: list[int]) -> None:
             ["centers have the shape [2, 3]"],
         ),
         ({"population_map": np.zeros(4, int), "centers": np.full(4, np.nan)}, ["centers holds NaN"]),
+        (
+            {"population_map": np.zeros(4, int), "centers": np.arange(4.0), "widths": np.zeros(4)},
+            ["widths are not all above 0"],
+        ),
         ({"population_map": np.zeros(4, int), "centers": torch.zeros(4)}, ["not all NumPy arrays"]),
     ],
 )
 def test_maps_and_centers_that_do_not_fit_are_told(aux: dict[str, object], problems: list[str]) -> None:
+    decoder = BayesianDecoder() if "widths" in aux else PopulationDecoder(mode="regression")
     with pytest.raises(DataError) as caught:
-        PopulationDecoder(mode="regression")(SpikeBatch(np.zeros((1, 2, 4), bool), aux=aux))
+        decoder(SpikeBatch(np.zeros((1, 2, 4), bool), aux=aux))
     assert len(caught.value.issues) == len(problems)
     for issue, problem in zip(caught.value.issues, problems, strict=True):
         assert problem in issue.problem

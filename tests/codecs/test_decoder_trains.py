@@ -363,6 +363,14 @@ def test_neurons_that_are_no_whole_populations_are_refused() -> None:
         SpikeDecoder(config).decode(train_of("1", "0", "1"), "bayesian_mle")
 
 
+def test_an_original_may_be_of_half_precision() -> None:
+    x = torch.linspace(0, 1, 50, dtype=torch.bfloat16).requires_grad_()
+    train = encoded(replace(CONFIG, coding_scheme="temporal_ttfs"), x.detach().float().numpy())
+    result = SpikeDecoder(CONFIG).decode(train, "time_to_first_spike", x)
+    assert result.reconstruction_r2 is not None
+    assert result.reconstruction_r2 > 0.99
+
+
 def test_an_original_of_another_size_is_refused() -> None:
     with pytest.raises(DataError, match=r"\[3\] values were encoded and \[1\] decoded"):
         SpikeDecoder(EncoderConfig(dt_ms=1.0)).decode(train_of("10"), "spike_count", np.zeros(3))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from codecs_worlds import WORLDS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -155,6 +157,14 @@ def test_rates_are_counts_over_the_temperature() -> None:
     assert RateDecoder(per_step=True)(spikes).logits_proxy.tolist() == [[0.5, 1, 0]]
 
 
+@pytest.mark.parametrize("temperature", [1e-20, 1e30])
+@pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
+def test_no_temperature_makes_a_confidence_nan(world: Any, temperature: float) -> None:
+    out = RateDecoder(temperature)(world(write("1" * 3_000, "0" * 3_000)))
+    assert np.isfinite(np.asarray(out.logits_proxy)).all()
+    assert out.confidence[0] == pytest.approx(1 if temperature < 1 else 0.5)
+
+
 def test_images_of_neurons_are_flattened() -> None:
     spikes = np.zeros((1, 3, 2, 2, 2), bool)
     spikes[0, 1, 1, 0, 1] = True
@@ -289,6 +299,7 @@ def test_members_have_to_decide_between_the_same_outputs() -> None:
     ("decoder", "problem"),
     [
         (lambda: RateDecoder(0.0), "temperature=0.0"),
+        (lambda: RateDecoder(1e-40), "temperature=1e-40"),
         (lambda: SlidingRateDecoder(window=0), "window=0"),
         (lambda: RankOrderDecoder(modulation=1.0), "modulation=1.0"),
         (lambda: PhaseDecoder(period=3.0, span=4.0), "span=4.0"),

@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from neurocompile.codecs.encoders import DeltaEncoder
+from neurocompile.codecs.encoders import (
+    BurstEncoder,
+    DeltaEncoder,
+    LatencyEncoder,
+    PhaseCodingEncoder,
+    PoissonRateEncoder,
+    PopulationEncoder,
+    RankOrderEncoder,
+    TimeToFirstSpikeEncoder,
+)
 from neurocompile.errors import DataError
 
 worlds = pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
@@ -142,6 +151,32 @@ def test_bad_options_are_refused_all_at_once(kind):
         ENCODERS[kind](normalization="zscore")
     with pytest.raises(DataError, match=r"num_steps=2\.5"):
         ENCODERS[kind](num_steps=2.5)
+
+
+@worlds
+def test_seeds_are_those_that_both_worlds_take(world):
+    assert PoissonRateEncoder(seed=2**63 - 1)(world(X)).spikes.any()
+    with pytest.raises(DataError, match=r"seed=18446744073709551616 is not from 0 to 2\*\*63 - 1"):
+        PoissonRateEncoder(seed=2**64)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: PoissonRateEncoder(refractory_period_ms=1e30),
+        lambda: PoissonRateEncoder(jitter_ms=1e30),
+        lambda: BurstEncoder(refractory_period_ms=1e30),
+        lambda: BurstEncoder(isi_min_ms=1e308, dt_ms=0.1),
+        lambda: PopulationEncoder(jitter_ms=1e30),
+        lambda: TimeToFirstSpikeEncoder(jitter=1e30),
+        lambda: LatencyEncoder(interval=2**70),
+        lambda: PhaseCodingEncoder(jitter=1e30),
+        lambda: RankOrderEncoder(interval=2**70),
+    ],
+)
+def test_times_that_steps_can_not_count_are_refused(make):
+    with pytest.raises(DataError, match=r"has more than 2147483648 steps|to 2\.14748e\+09"):
+        make()
 
 
 @kinds

@@ -133,10 +133,14 @@ def test_populations_that_can_not_be_are_refused(make, message):
 
 def test_learned_centers_have_to_ascend_and_to_be_of_the_world():
     encoder = PopulationEncoder(population_size=2, centers="learned")
-    for wrong in (np.array([1.0, 0.0]), np.array([0.0, 0.5, 1.0])):
-        encoder.learned_centers = wrong
+    wrong = (np.array([1.0, 0.0]), np.array([0.0, 0.5, 1.0]), np.array(0.5), np.zeros((1, 1, 2)))
+    for centers in wrong:
+        encoder.learned_centers = centers
         with pytest.raises(DataError, match="do not ascend"):
             encoder(np.linspace(0, 1, 3))
+    encoder.learned_centers = np.array([0.0, np.nan])
+    with pytest.raises(DataError, match="learned_centers holds NaN"):
+        encoder(np.linspace(0, 1, 3))
     encoder.learned_centers = torch.tensor([0.0, 1.0])
     with pytest.raises(DataError, match="not all NumPy arrays"):
         encoder(np.linspace(0, 1, 3))

@@ -88,6 +88,8 @@ def test_admitted_tensors_are_floats(kind, becomes):
     [
         (np.array([1, np.nan, np.inf]), "NaN or infinities, in 2 places"),
         (torch.tensor([-math.inf]), "NaN or infinities, in 1 places"),
+        (np.float64("nan"), "NaN or infinities, in 1 places"),
+        (torch.tensor(math.nan), "NaN or infinities, in 1 places"),
         (np.zeros((0, 3)), "empty"),
         (torch.zeros(0), "empty"),
         (np.array(["a"]), "type <U1"),

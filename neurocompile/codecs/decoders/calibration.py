@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.checks import whole_issues
+from neurocompile.codecs.arrays import as_numpy
 from neurocompile.errors import DataError, Issue
 
 _WIDEST = 1e6
@@ -34,7 +36,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> float:
     DataError
         If the shapes do not fit, the logits are not finite, or a label is none of the outputs.
     """
-    scores, truth = np.asarray(logits, np.float64), np.asarray(labels)
+    scores, truth = as_numpy(logits).astype(np.float64), as_numpy(labels)
     issues = []
     if scores.ndim != 2 or scores.size == 0:
         issues.append(Issue(f"the logits have the shape {list(scores.shape)}", remedy="give them as (B, C)"))
@@ -82,9 +84,12 @@ def expected_calibration_error(confidence: npt.ArrayLike, right: npt.ArrayLike, 
     Raises
     ------
     DataError
-        If the shapes differ, there is nothing, or a confidence is not in [0, 1].
+        If the shapes differ, there is nothing, a confidence is not in [0, 1], or there are no ranges.
     """
-    sure, truth = np.asarray(confidence, np.float64), np.asarray(right, bool)
+    sure, truth = as_numpy(confidence).astype(np.float64), as_numpy(right).astype(bool)
+    issues = list(whole_issues("bins", bins))
+    if issues:
+        raise DataError.of(issues)
     if sure.ndim != 1 or sure.shape != truth.shape or sure.size == 0:
         raise DataError(
             f"confidences {list(sure.shape)} and decisions {list(truth.shape)} do not make pairs",

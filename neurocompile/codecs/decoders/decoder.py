@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurocompile.codecs.arrays import Array, constant, namespace
-from neurocompile.codecs.checks import Checks, Options
+from neurocompile.codecs.checks import CheckedOptions, Checks
 from neurocompile.codecs.decoders.output import DecoderOutput
 from neurocompile.codecs.decoders.readings import spike_counts, stream_of
 from neurocompile.codecs.spike_batch import SpikeBatch
 
 
 @dataclass(frozen=True)
-class Decoder(Options):
+class Decoder(CheckedOptions):
     """Decides by the output with the highest score.
 
     The confidence is the softmax of the scores at the decision: a probability that the decision is right only if
@@ -31,7 +31,7 @@ class Decoder(Options):
     temperature: float = 1.0
 
     def _rules(self, checks: Checks) -> None:
-        checks.positive(temperature=self.temperature)
+        checks.temperature(self.temperature)
 
     @property
     def regresses(self) -> bool:

@@ -78,7 +78,7 @@ class Groups:
         Raises
         ------
         DataError
-            If there are none, they are not finite, or do not fit the groups.
+            If there are none, they are not finite, widths are not above 0, or they do not fit the groups.
         """
         tuning = batch.aux.get(name)
         if tuning is None:
@@ -89,6 +89,8 @@ class Groups:
         tuning = admit(tuning, name)
         xp = namespace(tuning, self.present)
         tuning = xp.astype(tuning, self.present.dtype)
+        if name == "widths" and not bool(xp.all(tuning > 0)):
+            raise DataError("widths are not all above 0", remedy="give the widths of the tuning curves")
         groups, size = (int(n) for n in self.present.shape)
         even = bool(xp.all(self.present == 1))
         if even and tuple(tuning.shape) in ((size,), (groups, size)):

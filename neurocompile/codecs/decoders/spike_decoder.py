@@ -10,7 +10,7 @@ from typing import get_args
 import array_api_compat
 
 from neurocompile.codecs.arrays import Array, as_numpy, namespace
-from neurocompile.codecs.checks import Checks, Options, whole_steps
+from neurocompile.codecs.checks import CheckedOptions, Checks, whole_steps
 from neurocompile.codecs.config import EncoderConfig
 from neurocompile.codecs.decoders.output import DecodingMethod, DecodingResult
 from neurocompile.codecs.decoders.population_values import Populations
@@ -37,7 +37,7 @@ _OF_TIMES: Mapping[str, DecodingMethod] = {
 
 
 @dataclass(frozen=True)
-class SpikeDecoder(Options):
+class SpikeDecoder(CheckedOptions):
     """Reads values, as shares of [0, 1], from trains that were encoded with a configuration.
 
     =======================  =====================================  =======================================

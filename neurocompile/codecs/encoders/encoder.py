@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 import array_api_compat
 
 from neurocompile.codecs.arrays import Array, Draws, admit, draws_for, namespace
-from neurocompile.codecs.checks import Checks, Options
+from neurocompile.codecs.checks import CheckedOptions, Checks
 from neurocompile.codecs.config import Normalization, Scope
 from neurocompile.codecs.normalization import normalize
 from neurocompile.codecs.spike_batch import SpikeBatch
@@ -19,7 +19,7 @@ AnyEncoder = TypeVar("AnyEncoder", bound="Encoder")
 
 
 @dataclass(kw_only=True, eq=False)
-class Encoder(Options):
+class Encoder(CheckedOptions):
     """Turns values or streams of them into spikes.
 
     It starts in training, where it draws and jitters; in evaluation, what is said to be deterministic draws
@@ -48,8 +48,9 @@ class Encoder(Options):
     _draws: dict[str, Draws] = field(default_factory=dict, init=False, repr=False)
 
     def _rules(self, checks: Checks) -> None:
-        checks.positive(num_steps=self.num_steps, dt_ms=self.dt_ms)
-        checks.not_negative(seed=self.seed)
+        checks.steps(1, num_steps=self.num_steps)
+        checks.positive(dt_ms=self.dt_ms)
+        checks.seed(self.seed)
         checks.range(input_range=self.input_range)
 
     def train(self: AnyEncoder, mode: bool = True) -> AnyEncoder:

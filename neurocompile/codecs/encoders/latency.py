@@ -91,7 +91,7 @@ class TimeToFirstSpikeEncoder(ValueEncoder):
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
         checks.positive(tau=self.tau)
-        checks.not_negative(jitter=self.jitter)
+        checks.steps(0, jitter=self.jitter)
         checks.steps_within(self.t_min, self.last_step, self.num_steps)
 
     @property
@@ -148,7 +148,8 @@ class LatencyEncoder(TimeToFirstSpikeEncoder):
 
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
-        checks.positive(spikes=self.spikes, interval=self.interval)
+        checks.positive(spikes=self.spikes)
+        checks.steps(1, interval=self.interval)
 
     def _parts(self, first: Array) -> list[Part]:
         return [Part(first + k * self.interval) for k in range(self.spikes)]

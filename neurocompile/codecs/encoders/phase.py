@@ -37,7 +37,7 @@ class PhaseCodingEncoder(ValueEncoder):
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
         checks.positive(frequency_hz=self.frequency_hz)
-        checks.not_negative(jitter=self.jitter)
+        checks.steps(0, jitter=self.jitter)
         if not checks.issues:
             checks.require(
                 2 <= self.period_steps <= self.num_steps * (1 + 1e-9),

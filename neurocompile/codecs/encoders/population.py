@@ -66,6 +66,7 @@ class PopulationEncoder(FiringRateEncoder):
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
         checks.not_negative(jitter_ms=self.jitter_ms)
+        checks.countable(self.dt_ms, jitter_ms=self.jitter_ms)
         if self.sigma is not None:
             narrowest = _NARROWEST * (self.input_range[1] - self.input_range[0])
             checks.require(
@@ -126,9 +127,10 @@ class PopulationEncoder(FiringRateEncoder):
         if self.centers == "learned":
             if self.learned_centers is None:
                 raise DataError("the centers are not learned yet", remedy="call fit, or set learned_centers")
-            centers = self.learned_centers
+            centers = admit(self.learned_centers, "learned_centers")
             namespace(like, centers)
-            if centers.shape[-1] != size or bool(xp.any(centers[..., 1:] <= centers[..., :-1])):
+            fits = centers.ndim in (1, 2) and centers.shape[-1] == size
+            if not fits or bool(xp.any(centers[..., 1:] <= centers[..., :-1])):
                 raise DataError(
                     f"learned_centers of {size} neurons do not ascend, or are {list(centers.shape)}",
                     remedy="give (P,) or (N, P), ascending",

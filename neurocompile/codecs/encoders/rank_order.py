@@ -36,7 +36,8 @@ class RankOrderEncoder(ValueEncoder):
 
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
-        checks.positive(interval=self.interval, first=self.first)
+        checks.steps(1, interval=self.interval)
+        checks.positive(first=self.first)
         checks.require(
             ((self.first or 1) - 1) * self.interval < self.num_steps,
             f"the first {self.first} spikes, {self.interval} steps apart, do not fit {self.num_steps} steps",

@@ -157,6 +157,7 @@ class PoissonRateEncoder(FiringRateEncoder):
     def _rules(self, checks: Checks) -> None:
         super()._rules(checks)
         checks.not_negative(jitter_ms=self.jitter_ms)
+        checks.countable(self.dt_ms, jitter_ms=self.jitter_ms)
 
     def _encode(self, share: Array) -> tuple[Array, dict[str, Any]]:
         rates = self.rates(share)
@@ -244,6 +245,12 @@ class BurstEncoder(ValueEncoder):
         super()._rules(checks)
         checks.positive(max_spikes=self.max_spikes, isi_min_ms=self.isi_min_ms, isi_max_ms=self.isi_max_ms)
         checks.not_negative(refractory_period_ms=self.refractory_period_ms)
+        checks.countable(
+            self.dt_ms,
+            isi_min_ms=self.isi_min_ms,
+            isi_max_ms=self.isi_max_ms,
+            refractory_period_ms=self.refractory_period_ms,
+        )
         if checks.issues:
             return
         shortest, longest = self.isi_steps

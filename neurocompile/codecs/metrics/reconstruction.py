@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from neurocompile.codecs.arrays import as_numpy
 from neurocompile.errors import DataError, Issue
 
 Values = npt.NDArray[np.floating]
@@ -79,7 +80,7 @@ def rank_consistency(original: npt.ArrayLike, decoded: npt.ArrayLike) -> float:
 
 
 def _checked(original: npt.ArrayLike, decoded: npt.ArrayLike) -> tuple[Values, Values]:
-    x, estimate = np.asarray(original, np.float64), np.asarray(decoded, np.float64)
+    x, estimate = (as_numpy(values).astype(np.float64) for values in (original, decoded))
     issues = []
     if x.shape != estimate.shape:
         issues.append(Issue(f"{list(x.shape)} values were encoded and {list(estimate.shape)} decoded"))
