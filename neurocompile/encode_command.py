@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +15,8 @@ import numpy as np
 from neurocompile.codecs.arrays import admit
 from neurocompile.codecs.config import CodingScheme, EncoderConfig
 from neurocompile.codecs.encoders import Encoder, make_encoder
-from neurocompile.codecs.metrics.benchmark import SCHEMES, benchmark_schemes, metrics_tables
+from neurocompile.codecs.metrics.benchmark import SCHEMES, benchmark_encoding, metrics_tables
+from neurocompile.codecs.metrics.encoding import EncodingMetrics
 from neurocompile.codecs.spike_batch import SpikeBatch
 from neurocompile.codecs.spike_train import train_of
 from neurocompile.console import Debug, Flag, Json, Output, check_output, standard_output
@@ -35,6 +38,7 @@ _READ_BY: Mapping[str, Sequence[str]] = {
     "refractory_period_ms": (*_RATES, "rate_burst"),
     "population_size": _POPULATIONS,
     "phase_frequency_hz": ("temporal_phase",),
+    "jitter_ms": ("rate_poisson", "temporal_ttfs", "temporal_phase", *_POPULATIONS),
 }
 """The schemes that an option is for, of those that are not for all."""
 
@@ -69,7 +73,7 @@ def encode_command(
     file
         Values, (channels) or (samples, channels): an .npy file, or an .npz file.
     scheme
-        How values become spikes; all for the report on every scheme.
+        How values become spikes; all for the report on every scheme that can be had.
     array
         Which array of an .npz file with several.
     time_window_ms
@@ -89,11 +93,11 @@ def encode_command(
     phase_frequency_hz
         Of the oscillation that phases refer to; 40 if not given.
     jitter_ms
-        The standard deviation of noise on spike times; 0 if not given.
+        The standard deviation of noise on spike times, but of bursts and ranks; 0 if not given.
     normalize_input
         Stretch each sample's values to [0, 1]; else they have to be in it.
     seed
-        Of all that is drawn; another one each time if not given.
+        Of all that is drawn; another one each time if not given, which is told in the file and the report.
     dense
         Write zeros and ones for every step instead of times.
     report
@@ -122,27 +126,44 @@ def encode_command(
     given = {name: value for name, value in options.items() if value is not None}
     schemes = SCHEMES if scheme == "all" else (scheme,)
     issues = [*_idle_issues(schemes, given), *_use_issues(scheme, output, dense, report, json_)]
-    configs, encoders = [], []
+    if _draws(schemes, given):
+        # What is measured is what is written, and can be had again.
+        given.setdefault("seed", secrets.randbits(32))
+    configs: dict[CodingScheme, EncoderConfig] = {}
+    refused: dict[CodingScheme, list[Issue]] = {each: [] for each in schemes}
     for each in schemes:
-        with _noting(issues):
-            configs.append(EncoderConfig(coding_scheme=each, **given))
-            encoders.append(make_encoder(configs[-1]))
+        with _noting(refused[each]):
+            configs[each] = _config(each, given)
     with _noting(issues):
         check_output(output, file)
     with _noting(issues):
         x = _values(file, array)
-        # The report is measured some samples at a time.
-        issues += _size_issues(x.shape[1] if output is None else x.size, configs)
-    if issues:
-        raise DataError.of(list(dict.fromkeys(issues)))
-    config, encoder = configs[0], encoders[0]
-    batch = None if output is None else encoder(x)
-    metrics = benchmark_schemes(x, config, schemes) if report else {}
+        for each, config in configs.items():
+            # The report is measured some samples at a time.
+            refused[each] += _size_issues(x.shape[1] if output is None else x.size, config)
+    _check(issues, refused)
+    batch = None
+    if output is not None:
+        encoder = make_encoder(configs[schemes[0]])
+        batch = encoder(x)
+    metrics: dict[CodingScheme, EncodingMetrics] = {}
+    for each in schemes if report else ():
+        if not refused[each]:
+            with _noting(refused[each]):
+                metrics[each] = benchmark_encoding(x, each, configs[each])
+    _check([], refused)
+    config = next(configs[each] for each in schemes if not refused[each])
     if output is not None and batch is not None:
         write_npz(output, _contents(batch, encoder, config, dense))
     with standard_output() as console:
         if json_:
-            print(json.dumps(document.encoded(str(file), x.shape, config, metrics)))
+            told = document.encoded(str(file), x.shape, config, metrics)
+            told["refused"] = [
+                {"scheme": each, "issues": [asdict(issue) for issue in why]}
+                for each, why in refused.items()
+                if why
+            ]
+            print(json.dumps(told))
             return 0
         if batch is not None:
             samples, steps, neurons = batch.spikes.shape
@@ -150,7 +171,28 @@ def encode_command(
             console.out(f"wrote {output}: {np.count_nonzero(batch.spikes)} spikes, {sizes}", highlight=False)
         if report:
             console.print(*metrics_tables(metrics), sep="")
+            for each, why in refused.items():
+                for issue in why:
+                    console.out(f"{each}: {issue}", highlight=False)
     return 0
+
+
+def _config(scheme: CodingScheme, given: Mapping[str, Any]) -> EncoderConfig:
+    """Make the options of a scheme of those that were given, and see that there is an encoder of them."""
+    # Noise that would destroy a scheme's code is for the others.
+    jittered = scheme in _READ_BY["jitter_ms"]
+    options = {name: value for name, value in given.items() if jittered or name != "jitter_ms"}
+    config = EncoderConfig(coding_scheme=scheme, **options)
+    make_encoder(config)
+    return config
+
+
+def _check(issues: Sequence[Issue], refused: Mapping[CodingScheme, Sequence[Issue]]) -> None:
+    """Raise what is wrong, and why schemes can't be had if none can."""
+    if all(refused.values()):
+        issues = [*issues, *(issue for why in refused.values() for issue in why)]
+    if issues:
+        raise DataError.of(list(dict.fromkeys(issues)))
 
 
 @contextmanager
@@ -171,13 +213,12 @@ def _values(file: Path, name: str | None) -> Array:
     return np.atleast_2d(x)
 
 
-def _size_issues(values: int, configs: Sequence[EncoderConfig]) -> Iterator[Issue]:
+def _size_issues(values: int, config: EncoderConfig) -> Iterator[Issue]:
     """Tell of more spikes than are encoded at once."""
-    for config in configs:
-        neurons = values * (config.population_size if config.coding_scheme in _POPULATIONS else 1)
-        if neurons * config.num_steps > _MOST_STEPS:
-            problem = f"{neurons} neurons in {config.num_steps} steps are more than are encoded at once"
-            yield Issue(problem, remedy="give fewer values, longer steps or a shorter window")
+    neurons = values * (config.population_size if config.coding_scheme in _POPULATIONS else 1)
+    if neurons * config.num_steps > _MOST_STEPS:
+        problem = f"{neurons} neurons in {config.num_steps} steps are more than are encoded at once"
+        yield Issue(problem, remedy="give fewer values, longer steps or a shorter window")
 
 
 def _contents(batch: SpikeBatch, encoder: Encoder, config: EncoderConfig, dense: bool) -> dict[str, Array]:
@@ -193,6 +234,7 @@ def _contents(batch: SpikeBatch, encoder: Encoder, config: EncoderConfig, dense:
     found["dt_ms"] = config.dt_ms
     names = {"rank_order": "rank_order", "centers": "tuning_centers", "widths": "tuning_widths"}
     found |= {name: batch.aux[key] for key, name in names.items() if key in batch.aux}
+    found["low"], found["high"] = batch.aux["normalization"].low, batch.aux["normalization"].high
     found["config"] = json.dumps(config.to_dict())
     return {name: np.asarray(value) for name, value in found.items()}
 
@@ -204,9 +246,16 @@ def _idle_issues(schemes: Sequence[CodingScheme], given: Mapping[str, Any]) -> I
         if not set(readers) & set(schemes):
             remedy = f"leave it out, or choose --scheme {' or '.join(readers)}"
             yield Issue(f"--{name.replace('_', '-')} does nothing here", remedy=remedy)
-    draws = given.get("jitter_ms") or set(_RATES) & set(schemes)
-    if "seed" in given and not draws:
-        yield Issue("--seed does nothing here", remedy="leave it out, or add --jitter-ms")
+    if "seed" in given and not _draws(schemes, given):
+        jittered = set(_READ_BY["jitter_ms"]) & set(schemes)
+        yield Issue(
+            "--seed does nothing here", remedy="leave it out" + (", or add --jitter-ms" if jittered else "")
+        )
+
+
+def _draws(schemes: Sequence[CodingScheme], given: Mapping[str, Any]) -> bool:
+    """Tell whether spikes depend on a seed."""
+    return bool(given.get("jitter_ms") or set(_RATES) & set(schemes))
 
 
 def _use_issues(scheme: str, output: Path | None, dense: bool, report: bool, as_json: bool) -> Iterator[Issue]:

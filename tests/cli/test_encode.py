@@ -14,7 +14,8 @@ from neurocompile.codecs.decoders.spike_decoder import SpikeDecoder
 from neurocompile.codecs.encoders import make_encoder
 from neurocompile.codecs.metrics.benchmark import METHODS, SCHEMES, benchmark_encoding
 from neurocompile.codecs.metrics.reconstruction import r2
-from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode
+from neurocompile.codecs.normalization import NormalizationStats
+from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode, train_of
 
 X = np.random.default_rng(0).uniform(0, 1, (4, 6))
 TIMES = {"encode_wall_time_ms", "decode_wall_time_ms"}
@@ -75,7 +76,7 @@ def test_written_spikes_are_the_encoders_and_can_be_decoded(
 def test_dense_spikes_are_written_step_by_step(cli: Callable[..., Any], values: Path) -> None:
     assert cli("encode", "values.npy", "--scheme", "temporal_ttfs", "--dense", "-o", "dense.npz").status == 0
     with np.load(values / "dense.npz") as file:
-        assert set(file) == {"spikes", "duration_ms", "dt_ms", "config"}
+        assert set(file) == {"spikes", "duration_ms", "dt_ms", "low", "high", "config"}
         expected = make_encoder(EncoderConfig("temporal_ttfs"))(X).spikes
         np.testing.assert_array_equal(file["spikes"], expected)
         assert (float(file["duration_ms"]), float(file["dt_ms"])) == (100, 0.1)
@@ -134,6 +135,66 @@ def test_the_json_report_is_the_benchmark(cli: Callable[..., Any], folder: Path)
     assert (folder / "spikes.npz").exists()
 
 
+def test_schemes_that_can_not_be_had_are_told_and_the_others_measured(
+    cli: Callable[..., Any], folder: Path
+) -> None:
+    np.save(folder / "wide.npy", np.random.default_rng(1).uniform(0, 1, (2, 300)))
+    arguments = ("encode", "wide.npy", "--scheme", "all", "--time-window-ms", "20", "--report")
+    outcome = cli(*arguments)
+    assert outcome.status == 0
+    assert "temporal_phase: PhaseCodingEncoder: a cycle has 250 steps, and the window 200" in outcome.out
+    assert (
+        "temporal_rank_order: RankOrderEncoder: 300 channels, 1 steps apart, do not fit 200 steps" in outcome.out
+    )
+    assert "remedy: a window of at least 300 steps" in outcome.out
+    report = json.loads(cli(*arguments, "--json").out)
+    assert [each["scheme"] for each in report["refused"]] == ["temporal_rank_order", "temporal_phase"]
+    assert report["refused"][0]["issues"][0]["problem"] == "300 channels, 1 steps apart, do not fit 200 steps"
+    measured = [each["scheme"] for each in report["schemes"]]
+    assert measured == [scheme for scheme in SCHEMES if scheme not in ("temporal_rank_order", "temporal_phase")]
+
+
+@pytest.mark.usefixtures("values")
+def test_jitter_is_for_the_schemes_that_take_it(cli: Callable[..., Any]) -> None:
+    options = ("--dt-ms", "0.5", "--report", "--json")
+    still, moved = (
+        {
+            each["scheme"]: each
+            for each in json.loads(cli("encode", "values.npy", "--scheme", "all", *more).out)["schemes"]
+        }
+        for more in (options, (*options, "--jitter-ms", "5", "--seed", "1"))
+    )
+    assert list(moved) == list(SCHEMES)
+    for scheme in ("rate_burst", "temporal_rank_order"):
+        assert moved[scheme]["reconstruction_accuracy"] == still[scheme]["reconstruction_accuracy"]
+    assert moved["temporal_ttfs"]["reconstruction_accuracy"] < still["temporal_ttfs"]["reconstruction_accuracy"]
+
+
+def test_a_seed_that_was_drawn_is_told(cli: Callable[..., Any], values: Path) -> None:
+    configs = []
+    for _ in range(2):
+        outcome = cli("encode", "values.npy", "--report", "--json", "-o", "spikes.npz")
+        train, config, _ = read_train(values / "spikes.npz")
+        report = json.loads(outcome.out)
+        assert report["options"]["seed"] == config.seed
+        assert report["refused"] == []
+        np.testing.assert_array_equal(train.dense(), train_of(make_encoder(config)(X), 0.1).dense())
+        rate = 1000 * train.num_spikes.sum() / (X.size * 100)
+        assert report["schemes"][0]["mean_firing_rate_hz"] == pytest.approx(rate)
+        configs.append(config)
+    assert configs[0] != configs[1]
+
+
+def test_values_come_back_in_their_own_unit(cli: Callable[..., Any], folder: Path) -> None:
+    x = np.random.default_rng(2).uniform(-40, 90, (3, 8))
+    np.save(folder / "values.npy", x)
+    assert cli("encode", "values.npy", "--scheme", "temporal_ttfs", "-o", "spikes.npz").status == 0
+    train, config, found = read_train(folder / "spikes.npz")
+    shares = SpikeDecoder(config).decode(train, "time_to_first_spike").values
+    values = NormalizationStats("minmax", found["low"], found["high"]).restore(shares)
+    np.testing.assert_allclose(values, x, atol=0.1)
+
+
 def test_help_of_encode(cli: Callable[..., Any]) -> None:
     outcome = cli("encode", "--help")
     assert (outcome.status, outcome.err) == (0, "")
@@ -183,7 +244,21 @@ def test_values_that_cannot_be_encoded(refused: Callable[..., str], values: Path
             "population_size=1: the distance between centers",
         ),
         (("values.npy", "--report", "--jitter-ms", "-1"), "jitter_ms=-1.0 is no number from 0"),
-        (("values.npy", "--report", "--scheme", "all", "--jitter-ms", "1"), "would destroy what rate_burst sends"),
+        (
+            ("values.npy", "--report", "--scheme", "rate_burst", "--jitter-ms", "1"),
+            "--jitter-ms does nothing here",
+        ),
+        (
+            ("values.npy", "--report", "--scheme", "rate_burst", "--seed", "1"),
+            "--seed does nothing here\n  remedy: leave it out",
+        ),
+        (("values.npy", "--report", "--refractory-period-ms", "1e30"), "has more than 2147483648 steps of 0.1 ms"),
+        (("values.npy", "--report", "--refractory-period-ms", "1e17"), "has more than 2147483648 steps of 0.1 ms"),
+        (("values.npy", "--report", "--jitter-ms", "1e30"), "has more than 2147483648 steps of 0.1 ms"),
+        (
+            ("two.npz", "--array", "y", "--no-normalize-input", "--report", "--scheme", "all"),
+            "are not all in [0, 1]",
+        ),
         (("two.npz", "--array", "y", "--no-normalize-input", "--report"), "are not all in [0, 1]"),
         (("values.npy", "--report", "--scheme", "morse"), "Invalid value"),
         (("values.npy", "--report", "--dt-ms", "fast"), "--dt-ms takes a number, not 'fast'"),
@@ -227,8 +302,11 @@ def test_spikes_that_would_be_too_many(refused: Callable[..., str], monkeypatch:
     monkeypatch.setattr(encode_command, "_MOST_STEPS", 100_000)
     message = refused("encode", "values.npy", "--scheme", "population_triangular", "-o", "spikes.npz")
     assert "240 neurons in 1000 steps are more than are encoded at once" in message
+    monkeypatch.setattr(encode_command, "_MOST_STEPS", 5_000)
     message = refused("encode", "values.npy", "--scheme", "all", "--population-size", "20", "--report")
     assert message == (
-        "error: 120 neurons in 1000 steps are more than are encoded at once\n"
+        "error: 6 neurons in 1000 steps are more than are encoded at once\n"
+        "  remedy: give fewer values, longer steps or a shorter window\n"
+        "120 neurons in 1000 steps are more than are encoded at once\n"
         "  remedy: give fewer values, longer steps or a shorter window"
     )

@@ -50,9 +50,9 @@ class RankOrderEncoder(ValueEncoder):
         fire = channels if self.first is None else min(self.first, channels)
         if (fire - 1) * self.interval >= self.num_steps:
             raise DataError(
-                f"{channels} channels, {self.interval} steps apart, do not fit {self.num_steps} steps",
+                f"{fire} channels, {self.interval} steps apart, do not fit {self.num_steps} steps",
                 op=type(self).__name__,
-                remedy=f"{(channels - 1) * self.interval + 1} steps, or let fewer fire with 'first'",
+                remedy=f"a window of at least {(fire - 1) * self.interval + 1} steps, or fewer channels that fire",
             )
         order = xp.astype(xp.argsort(-constant(share), axis=1, stable=True), xp.int64)
         device = array_api_compat.device(share)
