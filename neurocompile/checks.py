@@ -25,10 +25,11 @@ def number_issues(
         yield Issue(f"{name}={value!r} is no number {span}", op=op, remedy=f"choose a number {span}")
 
 
-def whole_issues(name: str, value: object, *, op: str | None = None) -> Iterator[Issue]:
-    """Tell whether an option is a whole number from 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        yield Issue(f"{name}={value!r} is no whole number from 1", op=op, remedy="choose a whole number from 1")
+def whole_issues(name: str, value: object, *, least: int = 1, op: str | None = None) -> Iterator[Issue]:
+    """Tell whether an option is a whole number from 1, or another least one."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        problem = f"{name}={value!r} is no whole number from {least}"
+        yield Issue(problem, op=op, remedy=f"choose a whole number from {least}")
 
 
 def choice_issues(name: str, value: object, choices: Sequence[str], *, op: str | None = None) -> Iterator[Issue]:

@@ -43,10 +43,11 @@ from neurocompile.errors import BackendError, DataError, Issue, NeurocompileErro
 from neurocompile.export_command import export_command
 from neurocompile.frontends.model import Model
 from neurocompile.ir.archive import write_npz
+from neurocompile.ir.processes import Reset
 from neurocompile.mapping import CHIPS, ChipName, map_graph
 from neurocompile.mapping.energy import estimate
 from neurocompile.network import load
-from neurocompile.options import MOST_BITS, Decoding, Encoding, Options
+from neurocompile.options import MOST_BITS, Balance, CodeName, Decoding, Encoding, Options, Precision
 from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document, terminal
 from neurocompile.report.compiled import Compiled
@@ -132,17 +133,17 @@ def compile_command(
     target: str = "numpy",
     chip: ChipName | None = None,
     data: Path | None = None,
-    code: Literal["auto", "digit", "graded", "rate"] = "auto",
+    code: CodeName | Literal["auto"] = "auto",
     steps: Steps | None = None,
     tolerance: float | None = None,
     bits: int | None = None,
-    reset: Literal["subtract", "zero"] = "subtract",
+    reset: Reset = "subtract",
     signed: bool | None = None,
     wait: Flag = False,
-    precision: Literal["float", "int8"] | None = None,
+    precision: Precision | None = None,
     encoder: Encoding = "constant",
     decoder: Decoding = "membrane",
-    balance: Literal["max", "percentile", "channel", "mse", "ridge"] | None = None,
+    balance: Balance | None = None,
     percentile: float | None = None,
     samples: int = 64,
     budget: int = 1000,
@@ -320,7 +321,7 @@ def check_command(
     /,
     *,
     target: str = "numpy",
-    code: Literal["auto", "digit", "graded", "rate"] = "auto",
+    code: CodeName | Literal["auto"] = "auto",
     steps: int | None = None,
     chip: ChipName | None = None,
     images: int = 1000,

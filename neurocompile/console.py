@@ -52,7 +52,7 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def check_output(output: Path | None, *inputs: Path) -> None:
+def check_output(output: Path | None, *inputs: Path, option: str = "--output") -> None:
     """Refuse a file that can't be written or must not be, before anything that takes time."""
     if output is None:
         return
@@ -64,7 +64,7 @@ def check_output(output: Path | None, *inputs: Path) -> None:
             )
         if any(output.samefile(path) for path in inputs):
             raise DeploymentError(
-                f"--output {output} would replace a file that this command reads", remedy="give another name"
+                f"{option} {output} would replace a file that this command reads", remedy="give another name"
             )
 
 

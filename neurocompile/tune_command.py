@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from neurocompile.backend import find
 from neurocompile.console import (
@@ -19,7 +19,8 @@ from neurocompile.console import (
 from neurocompile.data import TrainingData
 from neurocompile.errors import DataError, DeploymentError
 from neurocompile.frontends.model import Model
-from neurocompile.options import Balance, Options
+from neurocompile.ir.processes import Reset
+from neurocompile.options import Balance, CodeName, Options, Precision
 from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document
 from neurocompile.report.progress import ProgressDisplay
@@ -34,16 +35,18 @@ def tune_command(
     *,
     data: Path | None = None,
     target: str = "numpy",
-    code: Literal["digit", "graded", "rate"] = "rate",
+    code: CodeName = "rate",
     steps: int | None = None,
-    reset: Literal["subtract", "zero"] = "subtract",
+    reset: Reset = "subtract",
     signed: bool | None = None,
-    precision: Literal["float", "int8"] = "int8",
+    precision: Precision = "int8",
     balance: Balance | None = None,
     epochs: int = 3,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
     distillation: float = 0.8,
+    flip: Flag = False,
+    shift: int = 0,
     losses: Path | None = None,
     held_out: float = 0.05,
     patience: int = 2,
@@ -92,6 +95,10 @@ def tune_command(
         At the beginning; it falls to 0.
     distillation
         Weight of what the network lacks of the original one's answers; 0 leaves it out.
+    flip
+        Mirror half of the training images, left to right.
+    shift
+        Move training images by up to so many pixels in both directions.
     losses
         A JSON file with fields of LossConfig that are to be other than docs/tuning.md says.
     held_out
@@ -119,8 +126,9 @@ def tune_command(
     """
     del debug
     found = data or model.with_suffix(".npz")
-    for written in (output, checkpoint):
-        check_output(written, model, found)
+    read = [path for path in (model, found, losses) if path is not None]
+    check_output(output, *read)
+    check_output(checkpoint, *read, option="--checkpoint")
     if output is not None and checkpoint is not None and output.resolve() == checkpoint.resolve():
         raise DeploymentError("--output and --checkpoint name one file", remedy="give another name")
     options = Options(
@@ -139,6 +147,8 @@ def tune_command(
         batch_size=batch_size,
         learning_rate=learning_rate,
         distillation=distillation,
+        flip=flip,
+        shift=shift,
         losses={} if losses is None else _fields(losses),
         held_out=held_out,
         patience=patience,

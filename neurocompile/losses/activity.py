@@ -47,7 +47,7 @@ class Activity:
     mask: Tensor | None = None
 
     def __post_init__(self) -> None:
-        issues = list(self._issues())
+        issues = list(self._type_issues()) or list(self._issues())
         if issues:
             raise DataError.of(issues)
 
@@ -84,6 +84,13 @@ class Activity:
                 yield Issue(kind, node=name), values
         if self.output is not None:
             yield Issue("output"), self.output
+
+    def _type_issues(self) -> Iterator[Issue]:
+        others = ((Issue("targets"), self.targets), (Issue("mask"), self.mask))
+        for place, values in (*self._recorded(), *others):
+            if not isinstance(values, Tensor | None):
+                problem = f"{place.problem}: a {type(values).__name__} is no tensor"
+                yield Issue(problem, place.node, remedy="give what torch.as_tensor makes of it")
 
     def _issues(self) -> Iterator[Issue]:
         expected: tuple[int, ...] | None = None

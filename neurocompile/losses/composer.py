@@ -84,7 +84,7 @@ class SNNLossComposer:
 
     def _issues(self) -> Iterator[Issue]:
         if not self.terms:
-            yield Issue("the loss has no terms", remedy="give one or more")
+            yield Issue("the loss has no terms", remedy="give one or more, with a weight above 0")
         for term, weight in self.terms:
             yield from number_issues("weight", weight, 0, above=True, op=term.name)
         for name, count in Counter(term.name for term, _ in self.terms).items():

@@ -24,7 +24,7 @@ class LossConfig:
     Parameters
     ----------
     w_probspikes, w_rate, w_temporal, w_isi, w_membrane
-        The weights, 0 or more; 0 leaves a term out. One is above 0.
+        The weights, 0 or more; 0 leaves a term out.
     probspikes_temperature, probspikes_normalize
         Of ``ProbSpikes``.
     target_rate, layer_targets, min_rate, max_rate, range_weight
@@ -66,10 +66,21 @@ class LossConfig:
             raise DataError.of(issues)
         object.__setattr__(self, "layer_targets", dict(self.layer_targets))
 
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of the terms, by their fields' names."""
+        return {name: getattr(self, name) for name in self._makers()}
+
     def composer(self) -> SNNLossComposer:
-        """Make the loss."""
+        """Make the loss.
+
+        Raises
+        ------
+        DataError
+            If all weights are 0.
+        """
         return SNNLossComposer(
-            [(make(), weight) for name, make in self._makers().items() if (weight := getattr(self, name)) > 0]
+            [(make(), self.weights[name]) for name, make in self._makers().items() if self.weights[name] > 0]
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,12 +123,9 @@ class LossConfig:
         }
 
     def _issues(self) -> Iterator[Issue]:
-        weights = {name: getattr(self, name) for name in self._makers()}
-        for (name, make), weight in zip(self._makers().items(), weights.values(), strict=True):
-            yield from number_issues(name, weight, 0, op="LossConfig")
+        for name, make in self._makers().items():
+            yield from number_issues(name, self.weights[name], 0, op="LossConfig")
             try:
                 make()
             except DataError as error:
                 yield from error.issues
-        if all(weight == 0 for weight in weights.values()):
-            yield Issue("all weights are 0", op="LossConfig", remedy="give one or more of them a weight above 0")

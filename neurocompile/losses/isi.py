@@ -21,8 +21,8 @@ class ISIRegularization(LayerTerm):
 
     ``mean(s[t] * sum_(k=1..W) exp(-k / tau) * s[t - k])`` over valid steps, sequences and neurons, W being
     ``refractory_window``: the kernel of a relative refractory period (Gerstner and Kistler 2002). Before the first
-    step there are no spikes. For binary spikes it is at most ``sum_(k=1..W) exp(-k / tau)``, reached (but for the
-    first W steps) by a neuron that fires at every step.
+    step there are no spikes. A spike of -1 is one too: s is the size. For binary spikes it is at most
+    ``sum_(k=1..W) exp(-k / tau)``, reached (but for the first W steps) by a neuron that fires at every step.
 
     Parameters
     ----------
@@ -57,17 +57,20 @@ class ISIRegularization(LayerTerm):
         size, steps, neurons = values.shape
         window = self.refractory_window
         kernel = torch.exp(torch.arange(-window, 0, dtype=values.dtype, device=values.device) / self.tau)
-        trains = values.transpose(1, 2).reshape(size * neurons, 1, steps)
+        # Their size, with the gradient of a spike of 1 where there is none yet.
+        spikes = torch.where(values < 0, -values, values)
+        trains = spikes.transpose(1, 2).reshape(size * neurons, 1, steps)
         # conv1d correlates, so the kernel has to end with its value for one step ago. With W zeros before the
         # first step, and without the last step, each step sees its W predecessors; with W - 1 also itself.
         recent = functional.conv1d(functional.pad(trains, (window, -1)), kernel[None, None])
         recent = recent.reshape(size, neurons, steps).transpose(1, 2)
-        loss = mean_over_time(values * recent, valid).mean()
+        loss = mean_over_time(spikes * recent, valid).mean()
 
         def diagnose() -> dict[str, float]:
-            # Rounding in the convolution is no spike, and the farthest one counts the kernel's first value.
-            follows = (values != 0) & (recent.detach() > kernel[0] / 2)
-            fired = (values != 0).sum().item()
-            return {"violations": follows.sum().item() / fired if fired else 0.0}
+            fired = values != 0
+            before = functional.pad(fired.cumsum(dim=1), (0, 0, window + 1, 0))
+            follows = fired & (before[:, window : window + steps] > before[:, :steps])
+            spiked = fired.sum().item()
+            return {"violations": follows.sum().item() / spiked if spiked else 0.0}
 
         return loss, diagnose

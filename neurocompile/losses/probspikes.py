@@ -14,8 +14,8 @@ from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity, mean_over_time
 from neurocompile.losses.term import Diagnose, Diagnostics, LossTerm
 
-LEAST_TEMPERATURE = 1e-7
-"""Below, quotients of float32 would overflow."""
+LEAST_TEMPERATURE = 1e-4
+"""Below, gradients for spikes of float16 would overflow."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ProbSpikes(LossTerm):
     Parameters
     ----------
     temperature
-        What rates (or counts) are divided by before the softmax, 1e-7 or more: the smaller, the surer.
+        What rates (or counts) are divided by before the softmax, 1e-4 or more: the smaller, the surer.
     normalize
         Whether rates are read. Counts, which grow with T, make the same network surer the longer it runs, and the
         long sequences of a ragged batch surer than the short ones. They are rates at the temperature
@@ -75,7 +75,9 @@ class ProbSpikes(LossTerm):
         loss = functional.cross_entropy(logits, targets)
 
         def diagnose() -> Diagnostics:
-            largest, decided = logits.detach().softmax(dim=1).max(dim=1)
+            # Probabilities that are rounded can be equal where scores are not.
+            decided = scores.detach().argmax(dim=1)
+            largest = logits.detach().softmax(dim=1).amax(dim=1)
             return {
                 "accuracy": (decided == targets).double().mean().item(),
                 "confidence": largest.double().mean().item(),

@@ -32,7 +32,7 @@ class RateRegularization(LayerTerm):
     min_rate, max_rate
         The range, around all targets.
     range_weight
-        Of the range against the target; 0 leaves it out.
+        Of the range against the target; 0 leaves the range out.
 
     Raises
     ------
@@ -98,7 +98,7 @@ class RateRegularization(LayerTerm):
             problem = f"min_rate={low} is above max_rate={high}"
             bounds = [Issue(problem, op=self.name, remedy="choose a range that holds the targets")]
         yield from bounds
-        if bounds:
+        if bounds or not self.range_weight:
             low, high = 0, 1
         yield from number_issues("target_rate", self.target_rate, low, high, op=self.name)
         layers = self.layer_targets

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from neurocompile.errors import DataError, Issue
 from neurocompile.losses.activity import Activity
+from neurocompile.losses.precision import full_precision
 
 Diagnostics: TypeAlias = "dict[str, float | dict[str, dict[str, float]]]"
 """Numbers for the log; under ``layers`` those of each layer."""
@@ -46,14 +47,14 @@ class LossTerm(ABC):
             If the activity lacks what the term reads.
         """
         self._check(activity)
-        with torch.autocast(activity.device.type, enabled=False):
+        with full_precision(activity.device):
             loss, diagnose = self.measure(activity)
             return loss, diagnose()
 
     def loss(self, activity: Activity) -> Tensor:
         """Compute the term without the diagnostics, in less time."""
         self._check(activity)
-        with torch.autocast(activity.device.type, enabled=False):
+        with full_precision(activity.device):
             return self.measure(activity)[0]
 
     @abstractmethod

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from neurocompile.losses import LossConfig
+from neurocompile.losses.precision import full_precision
 from neurocompile.tuning.options import LOSSES, TuningOptions
 from neurocompile.twin import Traces
 
@@ -22,14 +22,17 @@ class Objective:
     Raises
     ------
     DataError
-        With every field of the losses that there is not, or that has no such value.
+        With every field of the losses that there is not, or that has no such value; or if nothing is left to learn
+        from.
     """
 
     def __init__(self, options: TuningOptions) -> None:
         config = LossConfig.from_dict({**LOSSES, **options.losses})
-        self._composer = config.composer()
+        alone = options.distillation > 0 and not any(config.weights.values())
+        self._composer = None if alone else config.composer()
         self._distillation = options.distillation
         self.reads_membranes = config.w_membrane > 0
+        self.reads_order = config.w_temporal > 0 or config.w_isi > 0
 
     def __call__(self, traces: Traces, targets: Tensor, teacher: Tensor | None) -> Tensor:
         """Give the loss, a scalar with a gradient.
@@ -44,10 +47,14 @@ class Objective:
             The logarithms of the original network's probabilities ``(B, C)``; None where these are not learned
             from.
         """
-        loss = self._composer.loss(traces.activity(targets))
+        loss = (
+            traces.scores.new_zeros(())
+            if self._composer is None
+            else self._composer.loss(traces.activity(targets))
+        )
         if teacher is None:
             return loss
-        with torch.autocast(targets.device.type, enabled=False):
+        with full_precision(targets.device):
             answer = functional.log_softmax(traces.scores.float(), dim=1)
             # Hinton et al. 2015, at the temperature 1.
             divergence = functional.kl_div(answer, teacher, log_target=True, reduction="batchmean")

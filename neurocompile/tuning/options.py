@@ -16,8 +16,6 @@ LOSSES: Mapping[str, Any] = {
     "w_isi": 0.0,
     "w_membrane": 0.0,
     "target_rate": 0.0,
-    "min_rate": 0.0,
-    "max_rate": 1.0,
     "range_weight": 0.0,
 }
 """Fields of ``LossConfig``: besides the classes, squares of rates, so that spikes become few."""
@@ -41,6 +39,10 @@ class TuningOptions:
         Of Adam, at the beginning; it falls to 0 by half a cosine.
     distillation
         Weight of the divergence from the original network's probabilities (Hinton et al. 2015); 0 leaves it out.
+    flip
+        Whether half of the training images are mirrored, left to right.
+    shift
+        By how many pixels training images are moved at most, in both directions.
     losses
         Fields of ``neurocompile.losses.LossConfig`` that are to be other than ``LOSSES``.
     held_out
@@ -68,6 +70,8 @@ class TuningOptions:
     batch_size: int = 128
     learning_rate: float = 1e-3
     distillation: float = 0.8
+    flip: bool = False
+    shift: int = 0
     losses: Mapping[str, Any] = field(default_factory=dict)
     held_out: float = 0.05
     patience: int = 2
@@ -89,8 +93,19 @@ class TuningOptions:
         yield from choice_issues("surrogate", self.surrogate, get_args(SurrogateChoice))
         for name in ("epochs", "batch_size", "patience"):
             yield from whole_issues(name, getattr(self, name))
+        for name in ("shift", "seed"):
+            yield from whole_issues(name, getattr(self, name), least=0)
+        for name in ("mixed_precision", "flip"):
+            if not isinstance(getattr(self, name), bool):
+                yield Issue(
+                    f"{name}={getattr(self, name)!r} is neither True nor False", remedy="choose one of them"
+                )
+        if not isinstance(self.losses, Mapping):
+            yield Issue(
+                f"losses={self.losses!r} gives no fields their values", remedy="give such as {'w_rate': 0.2}"
+            )
+        if not isinstance(self.device, str | None):
+            yield Issue(f"device={self.device!r} is no name", remedy="give one such as 'cpu', or None")
         yield from number_issues("learning_rate", self.learning_rate, 0, 1, above=True)
         yield from number_issues("distillation", self.distillation, 0)
         yield from number_issues("held_out", self.held_out, 0, 0.5, above=True)
-        if not isinstance(self.seed, int) or self.seed < 0:
-            yield Issue(f"seed={self.seed!r} is no whole number from 0", remedy="choose 0 or any larger one")

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurocompile.backend import Progress
+from neurocompile.backend import Progress, decide
 from neurocompile.errors import DataError
 from neurocompile.ir import Array
 from neurocompile.parallel import cores
 from neurocompile.tuning import checkpoint
+from neurocompile.tuning.augmentation import augmented
 from neurocompile.tuning.checkpoint import State
 from neurocompile.tuning.objective import Objective
 from neurocompile.tuning.options import TuningOptions
@@ -33,13 +34,10 @@ class Examples:
     ----------
     x, y
         Images ``(N, *shape)`` and their classes ``(N,)``.
-    teacher
-        The logarithms of the original network's probabilities ``(N, C)``; None where these are not learned from.
     """
 
     x: Array
     y: Array
-    teacher: Array | None
 
     def split(self, share: float, seed: int) -> tuple[Examples, Examples]:
         """Hold out a share, at least one image, chosen by a seed; give those to train on first."""
@@ -49,8 +47,7 @@ class Examples:
 
     def some(self, places: Array) -> Examples:
         """Give those at some places."""
-        teacher = None if self.teacher is None else self.teacher[places]
-        return Examples(self.x[places], self.y[places], teacher)
+        return Examples(self.x[places], self.y[places])
 
 
 class Trainer:
@@ -64,6 +61,13 @@ class Trainer:
         T.
     training, held_out
         What it learns from, and what it is judged by.
+    teacher
+        Gives the logarithms of the original network's probabilities ``(B, C)``; None where these are not learned
+        from.
+    objective
+        What is minimised.
+    device
+        On which.
     options
         How.
     progress
@@ -76,14 +80,17 @@ class Trainer:
         steps: int,
         training: Examples,
         held_out: Examples,
+        teacher: Callable[[Array], Array] | None,
+        objective: Objective,
+        device: torch.device,
         options: TuningOptions,
         progress: Progress,
     ) -> None:
-        self._objective = Objective(options)
+        self._objective, self.device = objective, device
         self._options, self._progress, self._steps = options, progress, steps
-        self._training, self._held_out = training, held_out
-        self.device = _device(options.device)
+        self._training, self._held_out, self._teacher = training, held_out, teacher
         self._twin = twin.float().to(self.device)
+        self._at_once = twin.spells and not self._objective.reads_order
         self._optimiser = torch.optim.Adam(self._twin.parameters(), options.learning_rate)
 
     def train(self, path: Path | None, run: str) -> tuple[Epoch, ...]:
@@ -103,13 +110,22 @@ class Trainer:
         DeploymentError
             If the checkpoint can't be read or written, or is of another run.
         """
+
+        def save(state: State) -> None:
+            if path is not None:
+                checkpoint.save(path, run, state)
+
         with _threads():
-            state = self._begun() if path is None or not path.exists() else checkpoint.load(path, run)
+            if path is not None and path.exists():
+                state = checkpoint.load(path, run)
+            else:
+                state = self._begun()
+                # That it can't be written is told before the first epoch.
+                save(state)
             self._set(state)
             while not self._is_over(state.epochs):
                 state = self._next(state)
-                if path is not None:
-                    checkpoint.save(path, run, state)
+                save(state)
             _set_parameters(self._twin, state.best)
         return state.epochs
 
@@ -133,7 +149,8 @@ class Trainer:
             self._progress(doing, start, len(order))
             for group in self._optimiser.param_groups:
                 group["lr"] = self._learning_rate(updates)
-            loss, _ = self._loss(batch, (number - 1) * len(order) + start)
+            seen = (number - 1) * len(order) + start
+            loss, _ = self._loss(self._augmented(batch, seen), seen, self._at_once)
             self._optimiser.zero_grad()
             torch.autograd.backward(loss)
             self._optimiser.step()
@@ -145,6 +162,10 @@ class Trainer:
         best = now if best_of(epochs) is epochs[-1] else state.best
         return State(epochs, updates, now, best, self._moments("exp_avg"), self._moments("exp_avg_sq"))
 
+    def _augmented(self, batch: Examples, seen: int) -> Examples:
+        generator = np.random.default_rng([self._options.seed, 0, seen])
+        return replace(batch, x=augmented(batch.x, self._options.flip, self._options.shift, generator))
+
     def _measured(self, number: int, training_loss: float | None, began: float) -> Epoch:
         """Measure the network on the images held out."""
         images = len(self._held_out.x)
@@ -153,19 +174,20 @@ class Trainer:
             for start, batch in self._batches(self._held_out, np.arange(images)):
                 value, traces = self._loss(batch, start)
                 loss += self._finite(value) * len(batch.x)
-                right += int((traces.scores.argmax(dim=1).cpu().numpy() == batch.y).sum())
+                decided = decide(traces.potentials[:, -1].flatten(1).cpu().numpy())
+                right += int((decided == batch.y).sum())
                 spikes += sum(int(stream.count_nonzero()) for stream in traces.spikes.values())
         neurons = sum(math.prod(stream.shape[2:]) for stream in traces.spikes.values())
         seconds = time.perf_counter() - began
         per_neuron = spikes / (images * max(1, neurons))
         return Epoch(number, training_loss, loss / images, right / images, per_neuron, seconds)
 
-    def _loss(self, batch: Examples, first: int) -> tuple[Tensor, Traces]:
+    def _loss(self, batch: Examples, first: int, at_once: bool = False) -> tuple[Tensor, Traces]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._options.mixed_precision):
             stream = self._twin.encode(batch.x, self._steps, first)
-            traces = self._twin(stream, membranes=self._objective.reads_membranes)
-        teacher = None if batch.teacher is None else torch.tensor(batch.teacher, device=self.device)
-        return self._objective(traces, torch.tensor(batch.y.astype(np.int64), device=self.device), teacher), traces
+            traces = self._twin(stream, membranes=self._objective.reads_membranes, at_once=at_once)
+        answers = None if self._teacher is None else torch.tensor(self._teacher(batch.x), device=self.device)
+        return self._objective(traces, torch.tensor(batch.y.astype(np.int64), device=self.device), answers), traces
 
     def _batches(self, examples: Examples, order: Array) -> Iterator[tuple[int, Examples]]:
         size = self._options.batch_size
@@ -179,7 +201,9 @@ class Trainer:
     def _finite(self, loss: Tensor) -> float:
         value = loss.item()
         if not math.isfinite(value):
-            raise DataError("the loss is no longer finite", remedy="choose a smaller learning rate")
+            raise DataError(
+                "the loss is no longer finite", remedy="choose a smaller learning rate, or smaller weights"
+            )
         return value
 
     def _set(self, state: State) -> None:
@@ -209,11 +233,20 @@ def _set_parameters(twin: Twin, arrays: Mapping[str, Array]) -> None:
             parameter.copy_(torch.tensor(arrays[name]))
 
 
-def _device(name: str | None) -> torch.device:
+def device_of(name: str | None) -> torch.device:
+    """Give PyTorch's device of a name, or a GPU where there is one.
+
+    Raises
+    ------
+    DataError
+        If there is none that computes.
+    """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.empty(0, device=name).device
+        zero = torch.zeros((), device=name)
+        zero.item()
+        return zero.device
     except (RuntimeError, AssertionError) as error:
         problem = f"PyTorch has no device '{name}': {str(error).splitlines()[0]}"
         raise DataError(problem, remedy="choose cpu, or leave it out") from error

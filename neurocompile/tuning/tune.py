@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from neurocompile.backend import Progress, find, silent
@@ -12,12 +12,13 @@ from neurocompile.data import TrainingData
 from neurocompile.errors import BackendError, DataError
 from neurocompile.extras import needing_torch
 from neurocompile.frontends.model import Model
+from neurocompile.ir import Array
 from neurocompile.ir.processes import Decoder
 from neurocompile.options import Options
 from neurocompile.parallel import cores
 from neurocompile.tuning.checkpoint import fingerprint
 from neurocompile.tuning.options import TuningOptions
-from neurocompile.tuning.result import Tuned
+from neurocompile.tuning.result import Tuned, best_of
 from neurocompile.tuning.teacher import log_probabilities
 
 STEPS = 2
@@ -69,41 +70,42 @@ def tune(
         If the target can't take the network, as it was converted or as it was trained.
     """
     with needing_torch("neurocompile.tuning"):
-        from neurocompile.tuning.training import Examples, Trainer
+        from neurocompile.tuning.objective import Objective
+        from neurocompile.tuning.training import Examples, Trainer, device_of
         from neurocompile.twin import Surrogate
     chosen = Options(code="rate", steps=STEPS) if options is None else options
     how = TuningOptions() if tuning is None else tuning
+    objective, device = Objective(how), device_of(how.device)
     trained = model if isinstance(model, Model) else Model.read(model)
     data.check(trained.entry.shape, trained.entry.dtype, trained.classes)
     if len(data.x_train) < 2:
         raise DataError("there is one training image", remedy="give some thousands")
+    if (how.flip or how.shift) and len(trained.entry.shape) < 2:
+        problem = f"what the network takes has the shape {trained.entry.shape}, and can't be mirrored or moved"
+        raise DataError(problem, remedy="leave out flip and shift, which are for images (..., H, W)")
     network = compile(trained, data.x_calibration, chosen, progress=progress)
+    # Of images that the encoder would clip, other networks would be learned.
+    clipped = network.input_issues(data.x_train)
+    if clipped:
+        raise DataError.of([replace(issue, problem=f"x_train: {issue.problem}") for issue in clipped])
     decoder = network.graph[network.graph.outputs[0]].op
     assert isinstance(decoder, Decoder)
     twin = network.to_torch(Surrogate(how.surrogate))
-    teacher = None
-    if how.distillation:
-        progress("asking the original network", 0, 1)
-        answers = trained.reference.run(data.x_train)
-        teacher = log_probabilities(answers, decoder.readout, max(2, network.classes))
-        progress("asking the original network", 1, 1)
-    training, held_out = Examples(data.x_train, data.y_train, teacher).split(how.held_out, how.seed)
-    trainer = Trainer(twin, network.steps, training, held_out, how, progress)
-    before = network.evaluate(data.x_test, data.y_test, progress=progress)
-    settings = {"options": dataclasses.asdict(network.options), "tuning": how.to_dict()}
+    readout = decoder.readout
+
+    def teacher(images: Array) -> Array:
+        return log_probabilities(trained.reference.run(images), readout, max(2, network.classes))
+
+    training, held_out = Examples(data.x_train, data.y_train).split(how.held_out, how.seed)
+    asked = teacher if how.distillation else None
+    trainer = Trainer(twin, network.steps, training, held_out, asked, objective, device, how, progress)
+    settings = {"options": asdict(network.options), "tuning": how.to_dict()}
     run = fingerprint(network.graph, settings, [data.x_train, data.y_train])
     epochs = trainer.train(None if checkpoint is None else Path(checkpoint), run)
-    tuned = network.from_torch(twin)
-    issues = list(find(network.options.target).check(tuned.graph))
+    best = network if best_of(epochs).number == 0 else network.from_torch(twin)
+    issues = list(find(network.options.target).check(best.graph))
     if issues:
         raise BackendError.of(issues)
-    return Tuned(
-        network=tuned,
-        before=before,
-        after=tuned.evaluate(data.x_test, data.y_test, progress=progress),
-        epochs=epochs,
-        training_images=len(training.x),
-        held_out_images=len(held_out.x),
-        device=str(trainer.device),
-        threads=cores(),
-    )
+    before = network.evaluate(data.x_test, data.y_test, progress=progress)
+    after = before if best is network else best.evaluate(data.x_test, data.y_test, progress=progress)
+    return Tuned(best, before, after, epochs, len(training.x), len(held_out.x), str(device), cores())

@@ -10,7 +10,8 @@ from neurocompile.ir import Array
 from neurocompile.ir.fixed_point import CURRENT_SHIFT
 from neurocompile.ir.processes import Decoder, Encoder
 from neurocompile.ir.processes.coding import SINCE_FIRST
-from neurocompile.twin.parameters import Parameter, full_precision
+from neurocompile.losses.precision import full_precision
+from neurocompile.twin.parameters import Parameter
 
 
 def encoded(encoder: Encoder, images: Tensor | Array, steps: int, first: int, like: Tensor) -> Tensor:
@@ -32,6 +33,12 @@ def encoded(encoder: Encoder, images: Tensor | Array, steps: int, first: int, li
     return stream_of_one.expand(-1, steps, *share.shape[1:])
 
 
+def numbers(stream: Tensor) -> Tensor:
+    """Give the whole numbers that digits ``(B, T, *shape)`` spell, the highest first: ``(B, 1, *shape)``."""
+    places = 2.0 ** torch.arange(stream.shape[1] - 1, -1, -1, device=stream.device)
+    return (stream * places.reshape(-1, *[1] * (stream.dim() - 2))).sum(dim=1, keepdim=True).to(stream.dtype)
+
+
 class DecoderTwin(nn.Module):
     """Of ``Decoder``, whose bias is trained.
 
@@ -47,8 +54,15 @@ class DecoderTwin(nn.Module):
         self._decoder = op
         self.bias = Parameter(op.bias, torch.round if self._integer else None, 1 / op.unit)
 
-    def forward(self, current: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, current: Tensor, *, digits: int | None = None) -> tuple[Tensor, Tensor]:
         """Give what is accumulated, in float64, and what each step adds to the scores.
+
+        Parameters
+        ----------
+        current
+            ``(B, T, *outputs)``.
+        digits
+            How many spell the numbers that lead to it, if these come at once.
 
         Returns
         -------
@@ -61,6 +75,9 @@ class DecoderTwin(nn.Module):
             wide, bias = current.double(), self.bias().double()
             if self._integer:
                 wide = wide * 2.0**CURRENT_SHIFT
+            if digits is not None:
+                accumulated = wide + bias * 2.0**digits
+                return accumulated, accumulated * (decoder.unit * 2.0**-digits)
             if decoder.radix == 1:
                 added = wide + bias
                 return self._read(added.cumsum(1), current), added * decoder.unit

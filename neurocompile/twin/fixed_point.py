@@ -40,14 +40,6 @@ def through(values: Tensor, rule: Callable[[Tensor], Tensor]) -> Tensor:
     return given
 
 
-def shift(x: Tensor, exponent: int) -> Tensor:
-    """Multiply integers by a power of two; a negative exponent rounds down."""
-    if exponent == 0:
-        return x
-    shifted = x * 2.0**exponent
-    return shifted if exponent > 0 else through(shifted, torch.floor)
-
-
 def membrane_units(current: Tensor) -> Tensor:
     """Give what currents are worth in a membrane, where they wrap around at 24 bits."""
     return through(current * 2.0**CURRENT_SHIFT, _wrapped)
@@ -64,7 +56,13 @@ def _wrapped(units: Tensor) -> Tensor:
 
 def saturated(v: Tensor) -> Tensor:
     """Keep membranes within 24 bits."""
-    return v.clamp(-MEMBRANE_MAX, MEMBRANE_MAX)
+    return through(v, lambda x: x.clamp(-MEMBRANE_MAX, MEMBRANE_MAX))
+
+
+def integrated(v: Tensor, received: Tensor, bias: Tensor | float, integer: bool) -> Tensor:
+    """Add what membranes receive, in their units, and the bias: Loihi's saturate."""
+    total = v + received + bias
+    return saturated(total) if integer else total
 
 
 def rounded_weight(weight: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from neurocompile.ir.fixed_point import CURRENT_SHIFT
-from neurocompile.twin.fixed_point import membrane_units, saturated
+from neurocompile.twin.fixed_point import integrated, membrane_units
 from neurocompile.twin.surrogates import Surrogate
 
 
@@ -75,10 +75,10 @@ class _Integration(torch.autograd.Function):
         steps = received.shape[1]
         if neuron.wait:
             for t in range(steps):
-                v = _added(v, received[:, t], bias, neuron.integer)
+                v = integrated(v, received[:, t], bias, neuron.integer)
         for t in range(steps):
             u, s = membranes[:, t], spikes[:, t]
-            u.copy_(v if neuron.wait else _added(v, received[:, t], bias, neuron.integer))
+            u.copy_(v if neuron.wait else integrated(v, received[:, t], bias, neuron.integer))
             torch.gt(u, threshold, out=s)
             if neuron.signed:
                 s -= ((u < 0) & (sent > 0)).to(s.dtype)
@@ -128,10 +128,3 @@ class _Integration(torch.autograd.Function):
             later.sum_to_size(v_init.shape),
             None,
         )
-
-
-def _added(v: Tensor, current: Tensor, bias: Tensor, integer: bool) -> Tensor:
-    if not integer:
-        return v + current + bias
-    # Integers are exact, in whatever order they are added.
-    return saturated(v + bias + current)

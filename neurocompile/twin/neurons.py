@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from neurocompile.ir.fixed_point import CURRENT_SHIFT, MEMBRANE_MAX, THRESHOLD_MAX
 from neurocompile.ir.processes import DigitNeurons, GradedNeurons, IntegrateAndFire, Neurons, SpikeMaxPool
+from neurocompile.losses.precision import full_precision
 from neurocompile.twin import windows
 from neurocompile.twin.fixed_point import (
+    integrated,
     membrane_units,
     rounded_bias,
     rounded_membrane,
     rounded_threshold,
-    saturated,
     through,
 )
 from neurocompile.twin.integration import Neuron, integrate
-from neurocompile.twin.parameters import Parameter, full_precision, least_threshold
+from neurocompile.twin.parameters import Parameter, least_threshold
+from neurocompile.twin.rounding import rounded
 from neurocompile.twin.surrogates import Surrogate
 
 
-class NeuronsTwin(nn.Module):
+class NeuronsTwin(nn.Module, ABC):
     """A layer of neurons whose thresholds and biases are trained.
 
     Membranes are in units of the threshold where a surrogate sees them, and where they are recorded.
@@ -38,18 +41,19 @@ class NeuronsTwin(nn.Module):
 
     def __init__(self, op: Neurons, surrogate: Surrogate) -> None:
         super().__init__()
+        self.largest = op.largest
         self._spike = surrogate
         self._integer = op.bias.dtype.kind == "i"
         self._unit = float(op.v_threshold.mean()) if self._integer else 1.0
         if self._integer:
             most = float(min(THRESHOLD_MAX << CURRENT_SHIFT, self._most_threshold(op)))
             self.bias = Parameter(op.bias, rounded_bias, self._unit)
-            self.v_threshold = Parameter(op.v_threshold, lambda v: rounded_threshold(v, most), self._unit)
+            self.v_threshold = Parameter(op.v_threshold, partial(rounded_threshold, most=most), self._unit)
         else:
             self.bias = Parameter(op.bias)
             self.v_threshold = Parameter(op.v_threshold, least_threshold)
 
-    def forward(self, current: Tensor, membranes: bool = False) -> tuple[Tensor, Tensor | None]:
+    def forward(self, current: Tensor, *, membranes: bool = False) -> tuple[Tensor, Tensor | None]:
         """Give spikes, and if asked the membranes when it is decided on them, both ``(B, T, *shape)``."""
         # Sums of half precision would lose what the next steps add.
         kept = current.to(self.bias.latent.dtype)
@@ -69,10 +73,9 @@ class NeuronsTwin(nn.Module):
     def _most_threshold(self, op: Neurons) -> int:  # noqa: ARG002
         return THRESHOLD_MAX << CURRENT_SHIFT
 
-    def _integrated(self, v: Tensor, current: Tensor, bias: Tensor | float) -> Tensor:
-        if self._integer:
-            return saturated(v + (membrane_units(current) + bias))
-        return v + current + bias
+    def _received(self, current: Tensor) -> Tensor:
+        """Give what currents are worth in a membrane."""
+        return membrane_units(current) if self._integer else current
 
 
 class IntegrateAndFireTwin(NeuronsTwin):
@@ -101,13 +104,13 @@ class DigitTwin(NeuronsTwin):
         half = threshold * 2.0 ** (self._ahead - 1)
         early = through(half, _two_thirds) if self._integer else half * 4 / 3
         unit = 2 * half.detach()
-        steps = current.unbind(1)
+        steps = self._received(current).unbind(1)
         silence = torch.zeros_like(steps[0])
         v, sent = silence + bias, torch.zeros_like(silence)
         spikes, membranes = [], []
         for k in range(-self._ahead, len(steps)):
             received = k + self._ahead
-            v = self._integrated(2 * v, steps[received] if received < len(steps) else silence, 0.0)
+            v = integrated(2 * v, steps[received] if received < len(steps) else silence, 0.0, self._integer)
             if k < 0:
                 continue
             membranes.append(v / 2**self._ahead)
@@ -117,6 +120,31 @@ class DigitTwin(NeuronsTwin):
             sent = 2 * sent + s.detach()
             v = v - 2 * s * half
         return torch.stack(spikes, dim=1), torch.stack(membranes, dim=1)
+
+    def at_once(self, current: Tensor, *, digits: int, membranes: bool = False) -> tuple[Tensor, Tensor | None]:
+        """Give the whole numbers that so many digits spell, and if asked the membranes that they round.
+
+        Parameters
+        ----------
+        current
+            What the numbers of the layer before lead to, ``(B, 1, *shape)``.
+        digits
+            D.
+        membranes
+            Whether they are asked for.
+
+        Returns
+        -------
+        Tensor, Tensor or None
+            Numbers from 0 to ``2 ** D - 1``, and membranes in thresholds, both ``(B, 1, *shape)``.
+        """
+        kept = current.to(self.bias.latent.dtype)
+        with full_precision(kept.device):
+            # In units of currents, of which there are more than of biases and thresholds.
+            unit = 2.0**-CURRENT_SHIFT if self._integer else 1.0
+            bias, threshold = self.bias() * (unit * 2.0**digits), self.v_threshold() * unit
+            spelled, exact = rounded(kept, bias, threshold, 2**digits - 1)
+            return spelled, exact * 2.0**-digits if membranes else None
 
     def _most_threshold(self, op: Neurons) -> int:
         assert isinstance(op, DigitNeurons)
@@ -133,8 +161,8 @@ class GradedTwin(NeuronsTwin):
 
     def run(self, current: Tensor, bias: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:  # noqa: D102
         messages, membranes = [], []
-        for a in current.unbind(1):
-            v = self._integrated(torch.zeros_like(a), a, bias)
+        for received in self._received(current).unbind(1):
+            v = integrated(torch.zeros_like(received), received, bias, self._integer)
             membranes.append(v)
             # A product of a membrane and the levels takes more bits than float32 has.
             parts = v.double() * self._levels / threshold.double()

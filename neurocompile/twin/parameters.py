@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -61,10 +60,3 @@ def weight_unit(weight: Array) -> float:
 def least_threshold(threshold: Tensor) -> Tensor:
     """Keep real thresholds above 0."""
     return threshold.clamp(min=LEAST_THRESHOLD)
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Keep autocast from what follows; devices without it need no keeping."""
-    if not torch.amp.is_autocast_available(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)

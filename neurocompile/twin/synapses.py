@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -11,15 +11,13 @@ from torch import Tensor, nn
 from neurocompile.ir import Array
 from neurocompile.ir.processes import (
     ConvSynapses,
-    LinearSynapses,
     PoolSynapses,
     ReshapeSynapses,
-    ScaleSynapses,
     Synapses,
     WireSynapses,
 )
 from neurocompile.twin import windows
-from neurocompile.twin.fixed_point import rounded_weight, shift
+from neurocompile.twin.fixed_point import rounded_weight, through
 from neurocompile.twin.parameters import Parameter, weight_unit
 
 
@@ -36,7 +34,7 @@ def each_step(kernel: Callable[[Tensor], Tensor], stream: Tensor) -> Tensor:
     return result.reshape(-1, steps, *result.shape[1:])
 
 
-class WeightedTwin(nn.Module):
+class WeightedTwin(nn.Module, ABC):
     """Synapses with weights to be trained: int8 ones are rounded in the forward pass.
 
     Parameters
@@ -53,8 +51,13 @@ class WeightedTwin(nn.Module):
 
     def forward(self, *streams: Tensor) -> Tensor:
         """Give the current."""
-        weight = self.weight()
-        return each_step(lambda x: self._current(x, weight), streams[0])
+        if not self._integer:
+            weight = self.weight()
+            return each_step(lambda x: self.multiply(x, weight), streams[0])
+        # Powers of two change no digit of a float, and weights are fewer than currents.
+        scaled = self.weight() * 2.0**self._exponent
+        current = each_step(lambda x: self.multiply(x, scaled), streams[0])
+        return through(current, torch.floor) if self._exponent < 0 else current
 
     def fields(self) -> dict[str, Tensor]:
         """Give the process's fields as they are now."""
@@ -63,10 +66,6 @@ class WeightedTwin(nn.Module):
     @abstractmethod
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:
         """Apply the weights to ``(N, *shape)``."""
-
-    def _current(self, x: Tensor, weight: Tensor) -> Tensor:
-        current = self.multiply(x, weight)
-        return shift(current, self._exponent) if self._integer else current
 
 
 class ConvTwin(WeightedTwin):
@@ -83,18 +82,12 @@ class ConvTwin(WeightedTwin):
 class LinearTwin(WeightedTwin):
     """Of ``LinearSynapses``."""
 
-    def __init__(self, op: LinearSynapses) -> None:
-        super().__init__(op)
-
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
         return nn.functional.linear(x, weight)
 
 
 class ScaleTwin(WeightedTwin):
     """Of ``ScaleSynapses``."""
-
-    def __init__(self, op: ScaleSynapses) -> None:
-        super().__init__(op)
 
     def multiply(self, x: Tensor, weight: Tensor) -> Tensor:  # noqa: D102
         return x * weight

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -35,10 +35,10 @@ def trained_graph(graph: Graph, module: torch.nn.Module) -> Graph:
     if not isinstance(module, Twin):
         problem = f"a {type(module).__name__} is no twin of a network"
         raise DataError(problem, remedy="give what to_torch made, after it was trained")
-    issues = list(_form_issues(graph, module.graph))
+    fields = module.fields()
+    issues = list(_form_issues(graph, module.graph, fields))
     if issues:
         raise DataError.of(issues)
-    fields = module.fields()
     issues = [issue for name in fields for issue in _field_issues(graph[name], fields[name])]
     if issues:
         raise DataError.of(issues)
@@ -46,20 +46,30 @@ def trained_graph(graph: Graph, module: torch.nn.Module) -> Graph:
     return Graph(tuple(nodes), graph.outputs)
 
 
-def _form_issues(graph: Graph, other: Graph) -> Iterator[Issue]:
+def _form_issues(graph: Graph, other: Graph, trained: Mapping[str, Collection[str]]) -> Iterator[Issue]:
+    """Tell what the network that a module was made of has otherwise, but for the fields that are trained."""
     remedy = "give a module that to_torch made of this network"
     if [node.name for node in graph.nodes] != [node.name for node in other.nodes]:
         yield Issue("the module was made of a network with other nodes", remedy=remedy)
         return
     for mine, its in zip(graph.nodes, other.nodes, strict=True):
-        same = (type(mine.op), mine.inputs, graph.types[mine.name]) == (
-            type(its.op),
-            its.inputs,
-            other.types[its.name],
-        )
-        if not same:
-            problem = f"the module has a {type(its.op).__name__} here, a {other.types[its.name]}"
-            yield Issue(problem, mine.name, type(mine.op).__name__, remedy)
+        kind = type(mine.op).__name__
+        form = (type(its.op), its.inputs, other.types[its.name])
+        if form != (type(mine.op), mine.inputs, graph.types[mine.name]):
+            yield Issue(
+                f"the module has a {type(its.op).__name__} here, a {other.types[its.name]}",
+                mine.name,
+                kind,
+                remedy,
+            )
+            continue
+        different = [
+            field
+            for field, value in its.op.parameters()
+            if field not in trained.get(its.name, ()) and replace(mine.op, **{field: value}) != mine.op  # type: ignore[type-var]
+        ]
+        if different:
+            yield Issue(f"the module's network has another {', '.join(different)} here", mine.name, kind, remedy)
 
 
 def _field_issues(node: Node, fields: dict[str, Tensor]) -> Iterator[Issue]:

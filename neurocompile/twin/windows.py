@@ -24,11 +24,16 @@ def padded(x: Tensor, window: Window, value: float = 0.0) -> Tensor:
 
 def pool_sum(x: Tensor, window: Window) -> Tensor:
     """Sum each window."""
+    if len(window.kernel) == 2 and set(window.dilation) == {1}:
+        return functional.avg_pool2d(padded(x, window), window.kernel, window.stride, divisor_override=1)
     return reduce(torch.add, _places(padded(x, window), window, x.shape[2:]))
 
 
 def pool_max(x: Tensor, window: Window) -> Tensor:
     """Take each window's maximum; padding never wins."""
+    if len(window.kernel) == 2:
+        around = padded(x, window, -torch.inf)
+        return functional.max_pool2d(around, window.kernel, window.stride, dilation=window.dilation)
     return reduce(torch.maximum, _places(padded(x, window, -torch.inf), window, x.shape[2:]))
 
 

@@ -1,11 +1,12 @@
 """What the losses read, and what does not fit."""
 
+import numpy as np
 import pytest
 import torch
 from activities import ragged, spikes
 
 from neurocompile.errors import DataError
-from neurocompile.losses import Activity
+from neurocompile.losses import Activity, RateRegularization
 
 
 def test_any_real_type_becomes_float32_and_float64_stays() -> None:
@@ -93,3 +94,19 @@ def test_a_sequence_has_a_valid_step() -> None:
 def test_no_activity_is_refused() -> None:
     with pytest.raises(DataError, match="no activity was recorded"):
         Activity()
+
+
+def test_every_array_that_is_no_tensor_is_told() -> None:
+    spikes = torch.zeros(2, 3, 4)
+    with pytest.raises(DataError) as raised:
+        Activity({"a": spikes.numpy(), "b": spikes}, targets=[0, 1], mask=np.ones((2, 3), bool))  # type: ignore[dict-item, arg-type]
+    assert [str(issue).splitlines()[0] for issue in raised.value.issues] == [
+        "node 'a': spikes: a ndarray is no tensor",
+        "targets: a list is no tensor",
+        "mask: a ndarray is no tensor",
+    ]
+
+
+def test_losses_on_a_device_without_autocast() -> None:
+    activity = Activity({"a": torch.zeros(2, 3, 4, device="meta")})
+    assert RateRegularization().loss(activity).device.type == "meta"

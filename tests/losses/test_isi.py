@@ -52,6 +52,20 @@ def test_a_pair_costs_what_its_interval_says(interval: int) -> None:
     assert numbers["violations"] == (0.5 if interval <= 3 else 0)
 
 
+def test_a_spike_that_is_taken_back_is_one_that_follows() -> None:
+    train = torch.tensor([1.0, -1.0, 1.0, 0.0]).reshape(1, 4, 1)
+    signed, plain = (ISIRegularization()(Activity({"a": t})) for t in (train, train.abs()))
+    assert signed[0].item() == plain[0].item() > 0
+    assert signed[1]["violations"] == plain[1]["violations"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize(("window", "tau", "apart"), [(200, 1.0, 150), (3, 0.02, 3)])
+def test_violations_are_counted_where_they_cost_nothing(window: int, tau: float, apart: int) -> None:
+    train = torch.zeros(1, 300, 1)
+    train[0, [10, 10 + apart]] = 1
+    assert ISIRegularization(window, tau)(Activity({"a": train}))[1]["violations"] == 0.5
+
+
 @pytest.mark.parametrize("step", [0, 4, 9])
 def test_a_spike_is_not_its_own_neighbour(step: int) -> None:
     train = torch.zeros(1, 10, 1)

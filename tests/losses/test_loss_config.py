@@ -110,7 +110,7 @@ def test_every_wrong_field_is_told_at_once() -> None:
         "'w_isis' is no field of LossConfig",
         "'tau' is no field of LossConfig",
         "w_probspikes=-1 is no number from 0",
-        "temperature=0 is no number from 1e-07",
+        "temperature=0 is no number from 0.0001",
         "w_rate='much' is no number from 0",
         "target_rate=2 is no number from 0.01 to 0.5",
         "layer_targets['a']=7 is no number from 0.01 to 0.5",
@@ -127,9 +127,17 @@ def test_the_options_of_a_term_that_is_left_out_are_checked_too() -> None:
         LossConfig(w_isi=0, isi_tau=0)
 
 
-def test_one_weight_is_above_0() -> None:
-    with pytest.raises(DataError, match="LossConfig: all weights are 0"):
-        LossConfig(0, 0, 0, 0, 0)
+def test_a_loss_has_a_weight_above_0() -> None:
+    config = LossConfig(0, 0, 0, 0, 0)
+    assert set(config.weights.values()) == {0}
+    with pytest.raises(DataError, match="the loss has no terms"):
+        config.composer()
+
+
+def test_targets_are_within_the_range_unless_it_is_off() -> None:
+    assert LossConfig(target_rate=0.0, layer_targets={"a": 0.9}, range_weight=0).target_rate == 0
+    with pytest.raises(DataError, match=r"target_rate=0\.0 is no number from 0\.01 to 0\.5"):
+        LossConfig(target_rate=0.0)
 
 
 def test_a_dict_given_out_or_taken_is_not_shared() -> None:

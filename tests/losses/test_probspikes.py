@@ -8,6 +8,7 @@ from activities import ragged, spikes
 
 from neurocompile.errors import DataError
 from neurocompile.losses import Activity, ProbSpikes
+from neurocompile.losses.probspikes import LEAST_TEMPERATURE
 
 
 def trains(*counts: int, steps: int) -> torch.Tensor:
@@ -66,13 +67,28 @@ def test_equal_counts_are_a_guess_and_zero_is_no_nan(counts: tuple[int, ...], no
 
 
 def test_a_probability_that_underflows_is_no_infinity() -> None:
-    # exp(-1 / 1e-7) is 0 in float64 too: its logarithm alone would be infinite.
+    # exp(-1 / 1e-4) is 0 in float64 too: its logarithm alone would be infinite.
     output = trains(5, 0, steps=5).requires_grad_()
-    value, _ = ProbSpikes(1e-7)(Activity(output=output, targets=torch.tensor([1])))
+    value, _ = ProbSpikes(1e-4)(Activity(output=output, targets=torch.tensor([1])))
     value.backward()
-    assert value.item() == pytest.approx(1e7)
+    assert value.item() == pytest.approx(1e4)
     assert output.grad is not None
     assert output.grad.isfinite().all()
+
+
+def test_the_least_temperature_is_finite_in_float16() -> None:
+    output = trains(5, 0, steps=5).half().requires_grad_()
+    ProbSpikes(LEAST_TEMPERATURE)(Activity(output=output, targets=torch.tensor([1])))[0].backward()
+    assert output.grad is not None
+    assert output.grad.isfinite().all()
+    with pytest.raises(DataError, match=r"is no number from 0\.0001"):
+        ProbSpikes(LEAST_TEMPERATURE / 2)
+
+
+def test_the_decision_is_by_scores_where_probabilities_are_equal() -> None:
+    rule = ProbSpikes(1e8, normalize=False)
+    _, numbers = rule(Activity(output=trains(3, 4, steps=5).float(), targets=torch.tensor([1])))
+    assert numbers["accuracy"] == 1
 
 
 def test_the_temperature_comes_before_the_softmax() -> None:

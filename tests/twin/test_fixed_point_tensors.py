@@ -36,12 +36,6 @@ def test_membranes_wrap_and_saturate(dtype: torch.dtype, currents: list[int], bi
     assert twin.saturated(start + (units + bias)).tolist() == v.tolist()
 
 
-@given(INTEGERS, st.integers(-8, 5))
-def test_shifts_round_down(values: list[int], exponent: int) -> None:
-    expected = fixed_point.shift(np.array(values), exponent)
-    assert twin.shift(torch.tensor(values, dtype=torch.float64), exponent).tolist() == expected.tolist()
-
-
 def test_weights_thresholds_and_membranes_stay_in_their_widths() -> None:
     assert twin.rounded_weight(torch.tensor([0.6, -127.6, 300.0])).tolist() == [1, -127, 127]
     thresholds = twin.rounded_threshold(torch.tensor([-5.0, 31.0, 100.0, 1e9]), 64.0 * 1000)
@@ -53,8 +47,8 @@ def test_weights_thresholds_and_membranes_stay_in_their_widths() -> None:
     "function",
     [
         lambda x: twin.through(x, torch.round),
-        lambda x: twin.shift(x * 8, -3),
         lambda x: twin.membrane_units(x) / 64,
+        lambda x: twin.saturated(x * 4) / 4,
     ],
 )
 def test_gradients_go_straight_through(function: object) -> None:

@@ -13,8 +13,9 @@ import torch
 
 import neurocompile as nc
 from neurocompile.errors import BackendError, DataError
+from neurocompile.ir import Graph
 from neurocompile.ir.fixed_point import THRESHOLD_MAX, split_bias
-from neurocompile.ir.processes import IntegrateAndFire, LinearSynapses
+from neurocompile.ir.processes import Encoder, IntegrateAndFire, LinearSynapses
 from neurocompile.twin import Twin
 
 CODES = [
@@ -137,6 +138,22 @@ def test_what_does_not_fit_is_refused(make: Callable[..., nc.Network], tmp_path:
     graph = replace(network.graph, nodes=(renamed, *inputs))
     with pytest.raises(DataError, match="other nodes"):
         network.from_torch(Twin(graph))
+
+
+def test_a_network_that_only_looks_the_same_is_refused(make: Callable[..., nc.Network]) -> None:
+    network = make(precision="int8", code="rate", steps=3)
+    graph = network.graph
+    encoder, *rest = graph.nodes
+    assert isinstance(encoder.op, Encoder)
+    other = replace(encoder, op=replace(encoder.op, ceiling=2 * encoder.op.ceiling))
+    with pytest.raises(DataError, match=f"'{encoder.name}' .*the module's network has another ceiling here"):
+        network.from_torch(Twin(Graph((other, *rest), graph.outputs)))
+    reset = [
+        replace(n, op=replace(n.op, signed=False, reset="zero")) if isinstance(n.op, IntegrateAndFire) else n
+        for n in graph.nodes
+    ]
+    with pytest.raises(DataError, match="another reset, signed here"):
+        network.from_torch(Twin(Graph(tuple(reset), graph.outputs)))
 
 
 def test_every_array_that_went_wrong_is_told(make: Callable[..., nc.Network]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -169,8 +171,23 @@ def test_streams_of_ones_own() -> None:
     twin = Twin(network_of(Encoder((2, 3))))
     stream = (torch.rand(4, 9, 2, 3, generator=torch.Generator().manual_seed(0)) < 0.3).double()
     assert twin(stream).potentials.shape == (4, 9, 2)
+    for other in (stream > 0, stream.float(), stream.to(torch.uint8)):
+        assert torch.equal(twin(other).potentials, twin(stream).potentials)
     with pytest.raises(GraphError, match=r"shape \(4, 2, 3\); the network takes \(B, T, 2, 3\)"):
         twin(stream[:, 0])
+    with pytest.raises(GraphError, match="the stream is a ndarray"):
+        twin(stream.numpy())
+
+
+def test_messages_are_shares_to_the_losses() -> None:
+    layers = networks.mlp()
+    traces = ran(Twin(compiled(layers, Options(code="graded", precision="int8"))), images(layers, 3), 1)
+    mask = torch.ones(3, 1, dtype=torch.bool)
+    activity = traces.activity(mask=mask)
+    assert activity.mask is mask
+    for name, messages in traces.spikes.items():
+        assert messages.max() > 1
+        assert torch.equal(activity.spikes[name], messages / 255)
 
 
 @pytest.mark.parametrize("options", [{"code": "rate"}, {"code": "digit", "steps": 6}, {"code": "graded"}], ids=str)
@@ -243,6 +260,8 @@ def test_it_moves_and_has_a_state_like_any_module() -> None:
     other.load_state_dict(twin.state_dict())
     x = np.ones((1, 2, 3))
     assert torch.equal(ran(twin, x, 5).potentials, ran(other, x, 5).potentials)
+    copy = pickle.loads(pickle.dumps(twin))
+    assert torch.equal(ran(copy, x, 5).potentials, ran(twin, x, 5).potentials)
     moved = twin.to("meta")
     assert moved.encode(torch.ones(1, 2, 3, device="meta"), 5).device.type == "meta"
     assert moved(torch.ones(1, 5, 2, 3, device="meta", dtype=torch.float64)).potentials.device.type == "meta"
