@@ -71,10 +71,12 @@ class Activity:
         """Give what was recorded as ``(B, T, N)``, in float32 or float64, with 0 at steps that are not valid.
 
         Sums of float16 overflow at 65504 and skip spikes from 2048 on, where its numbers are 2 apart; sums of
-        bfloat16 do so from 256 on.
+        bfloat16 do so from 256 on. Neurons are in the order in which they lie in memory, so that those of
+        convolutions, with channels last, need no copy.
         """
         exact = values if values.dtype == torch.float64 else values.float()
-        flat = exact.reshape(*self.batch, -1)
+        axes = sorted(range(2, exact.dim()), key=exact.stride, reverse=True)
+        flat = exact.permute(0, 1, *axes).reshape(*self.batch, -1)
         return flat if self.mask is None else flat.masked_fill(~self.mask[..., None], 0)
 
     def _recorded(self) -> Iterator[tuple[Issue, Tensor]]:

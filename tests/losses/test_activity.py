@@ -22,6 +22,10 @@ def test_any_real_type_becomes_float32_and_float64_stays() -> None:
 def test_layers_are_flat_in_the_order_of_their_neurons() -> None:
     images = spikes(2, 5, 3, 4)
     assert torch.equal(Activity({"a": images}).flat(images)[1, 2], images[1, 2].flatten())
+    last = spikes(10, 3, 4, 2).contiguous(memory_format=torch.channels_last).reshape(2, 5, 3, 4, 2)
+    flat = Activity({"a": last}).flat(last)
+    assert flat.data_ptr() == last.data_ptr()
+    assert torch.equal(flat.reshape(2, 5, 4, 2, 3), last.permute(0, 1, 3, 4, 2))
     lone = spikes(2, 5)
     assert Activity({"a": lone}).flat(lone).shape == (2, 5, 1)
 
