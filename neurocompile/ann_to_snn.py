@@ -34,16 +34,17 @@ class ANNtoSNNConverter:
     Parameters
     ----------
     options
-        Of the compiler, but for the steps. By default thresholds are the largest activations (Diehl et al. 2015);
-        ``balance="ridge"`` fits weights, biases and thresholds layer by layer, as Deng and Gu (2021) and Li et al.
-        (2021) calibrate them.
+        Of the compiler, but for the steps; the code is ``rate``. By default thresholds are the largest activations
+        (Diehl et al. 2015); ``balance="ridge"`` fits weights, biases and thresholds layer by layer, as Deng and Gu
+        (2021) and Li et al. (2021) calibrate them.
     scaled
-        Whether the result has the weights scaled, or the thresholds. The compiled network is the first.
+        Whether the result has the weights scaled, or the thresholds, which leaves the weights as they are and
+        needs one threshold for each layer. The compiled network is the first.
 
     Raises
     ------
     DataError
-        If there is no such form.
+        If there is no such form, or the options are of another code.
     """
 
     options: Options = field(default_factory=lambda: Options(code="rate", balance="max"))
@@ -51,6 +52,9 @@ class ANNtoSNNConverter:
 
     def __post_init__(self) -> None:
         issues = list(choice_issues("scaled", self.scaled, get_args(Scaled)))
+        if self.options.code not in ("auto", "rate"):
+            problem = f"--code {self.options.code} has no neurons that fire at a threshold's rate"
+            issues.append(Issue(problem, remedy='choose code="rate"'))
         if issues:
             raise DataError.of(issues)
 
@@ -76,7 +80,8 @@ class ANNtoSNNConverter:
         -------
         ConversionResult
             Its layers are those with weights, by their names in the model: fully connected ones and convolutions,
-            with BatchNorm folded in, and what scales a shortcut without weights. Weights are as they are before
+            with BatchNorm folded in, and what scales a shortcut without weights, which the conversion put there.
+            Weights are as they are before
             they are rounded. A layer's factor is the root mean square of its scaled weights by that of the
             unscaled ones, which is ``l_prev / l`` where each layer has one threshold.
 
@@ -84,9 +89,9 @@ class ANNtoSNNConverter:
         ------
         ModelError, GraphError, DataError, BackendError
             As ``compile``, or if the labels do not fit; ``DataError`` too if thresholds were to be scaled of
-            neurons that several layers lead to.
+            neurons that several layers lead to, or that differ within a layer.
         """
-        options = replace(self.options, steps=num_timesteps)
+        options = replace(self.options, code="rate", steps=num_timesteps)
         x = as_numpy(calibration_data)
         start = time.perf_counter()
         network = compile_network(ann_model, x, options)
@@ -95,6 +100,9 @@ class ANNtoSNNConverter:
         assert conversion is not None
         balanced = Balance(conversion.thresholds)(conversion.fitted)
         layers, unscaled = _layers(balanced), _layers(conversion.fitted)
+        neurons = {name: behind for name in layers if (behind := _neurons_behind(balanced, name)) is not None}
+        # What gives counts of outputs their unit back is no layer of the network.
+        layers = {name: layer for name, layer in layers.items() if name in unscaled or name in neurons}
         weights = {name: layer.weight for name, layer in layers.items()}
         biases = {name: layer.bias for name, layer in layers.items() if np.any(layer.bias)}
         # What scales a shortcut without weights was put there by the balance, in the place of 1.
@@ -102,10 +110,9 @@ class ANNtoSNNConverter:
             name: _size(weight) / (_size(unscaled[name].weight) if name in unscaled else 1.0)
             for name, weight in weights.items()
         }
-        neurons = {name: behind for name in layers if (behind := _neurons_behind(balanced, name)) is not None}
         thresholds = dict.fromkeys(neurons, 1.0)
         if self.scaled == "thresholds":
-            issues = list(_shared_issues(neurons))
+            issues = [*_shared_issues(neurons), *_uneven_issues(conversion.thresholds)]
             if issues:
                 raise DataError.of(issues)
             for name in neurons:
@@ -166,3 +173,10 @@ def _shared_issues(neurons: Mapping[str, str]) -> Iterator[Issue]:
         if len(layers) > 1:
             problem = f"gets the sums of {', '.join(layers)}, each with a scale of its own, and has one threshold"
             yield Issue(problem, target, remedy='scale the weights: scaled="weights"')
+
+
+def _uneven_issues(thresholds: Mapping[str, Array]) -> Iterator[Issue]:
+    for name, threshold in thresholds.items():
+        if np.ptp(threshold) > 0:
+            problem = "has thresholds of its own for each channel, and the result has one for each layer"
+            yield Issue(problem, name, remedy='scale the weights: scaled="weights", or choose balance="max"')

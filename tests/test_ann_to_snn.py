@@ -97,6 +97,29 @@ def test_factors_and_thresholds_are_the_documents() -> None:
     assert list(weights.threshold_balancing) == ["first", "second"]
 
 
+@pytest.mark.parametrize("balance", ["channel", "ridge"])
+def test_thresholds_of_channels_are_in_the_weights_only(balance: Any) -> None:
+    options = nc.Options(code="rate", balance=balance)
+    with pytest.raises(DataError, match="thresholds of its own for each channel") as caught:
+        nc.ANNtoSNNConverter(options, "thresholds").convert(LAYERS, X, 32)
+    assert len(caught.value.issues) == 2
+
+
+def test_counts_of_outputs_add_no_layer() -> None:
+    result = nc.ANNtoSNNConverter(nc.Options(decoder="count", balance="max")).convert(LAYERS, X, 32)
+    for told in (result.snn_weights, result.normalization_factors, result.threshold_balancing):
+        assert list(told) == list(LAYERS)
+
+
+def test_the_code_is_that_of_rates_however_few_the_steps() -> None:
+    few, rate = (
+        nc.ANNtoSNNConverter(nc.Options(code=code, balance="max")).convert(LAYERS, X, 4)  # type: ignore[arg-type]
+        for code in ("auto", "rate")
+    )
+    assert few.num_timesteps_simulated == 4
+    assert few.accuracy_converted == rate.accuracy_converted
+
+
 def test_a_hard_reset_loses_what_subtraction_keeps() -> None:
     hard = converted(reset="zero")
     assert np.mean(simulated(hard, X, "zero")[0] == ann(X)) == pytest.approx(hard.accuracy_converted, abs=0.01)
@@ -178,6 +201,8 @@ def test_the_encoder_satisfies_the_protocol() -> None:
     ("call", "error", "problem"),
     [
         (lambda: nc.ANNtoSNNConverter(scaled="both"), DataError, "scaled='both' is no choice"),  # type: ignore[arg-type]
+        (lambda: nc.ANNtoSNNConverter(nc.Options(code="digit")), DataError, "--code digit has no neurons"),
+        (lambda: nc.ANNtoSNNConverter(nc.Options(code="graded")), DataError, "--code graded has no neurons"),
         (lambda: nc.ANNtoSNNConverter().convert(LAYERS, X, 0), DataError, "steps=0"),
         (lambda: nc.ANNtoSNNConverter().convert(LAYERS, X[:, :3]), DataError, "shape"),
         (lambda: nc.ANNtoSNNConverter().convert(LAYERS, X * np.nan), DataError, "NaN"),
