@@ -2,6 +2,7 @@
 
 ``python benchmarks/codecs.py`` prints a table: the median and the least of many calls of each scheme, in NumPy on
 one core. ``delta`` has no single value to encode: it is timed on one step of a stream, and on a stream of 1,000.
+``TrainCodec`` makes trains of the spikes too, and decodes them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from neurocompile.codecs.encoders import (
     PoissonRateEncoder,
     make_encoder,
 )
+from neurocompile.codecs.train_codec import TrainCodec
 
 DIMENSIONS = 1000
 STEPS = 1000
@@ -66,12 +68,12 @@ def timed(call: Callable[[], object], calls: int) -> tuple[float, float]:
 def main() -> None:
     values = np.random.default_rng(0).random(DIMENSIONS)
     stream = np.random.default_rng(1).random((1, STEPS, DIMENSIONS)).astype(np.float32)
-    print(f"| {'scheme':32} | spikes | median ms | least ms |")
+    print(f"| {'scheme':38} | spikes | median ms | least ms |")
     print("|---|---|---|---|")
 
     def row(name: str, call: Callable[[], object], spikes: int, calls: int = CALLS) -> None:
         median, least = timed(call, calls)
-        print(f"| {name:32} | {spikes:6} | {median:9.2f} | {least:8.2f} |")
+        print(f"| {name:38} | {spikes:6} | {median:9.2f} | {least:8.2f} |")
 
     for name, encoder in encoders().items():
         row(name, lambda encoder=encoder: encoder(values), int(encoder(values).spikes.sum()))
@@ -80,6 +82,24 @@ def main() -> None:
         count = int(delta(stream).spikes.sum())
         row(f"delta {mode}, a step", lambda delta=delta: delta(stream[:, :1]), count // STEPS)
         row(f"delta {mode}, 1,000 steps", lambda delta=delta: delta(stream), count, CALLS_OF_STREAMS)
+    codec = TrainCodec(EncoderConfig(seed=0))
+    rate, first, population = (
+        codec.encode_rate(values),
+        codec.encode_temporal(values, "ttfs"),
+        codec.encode_population(values),
+    )
+    of_rate, of_first = int(rate.num_spikes.sum()), int(first.spike_train.num_spikes.sum())
+    of_population = sum(int(train.num_spikes.sum()) for train in population.spike_trains)
+    calls: tuple[tuple[str, Callable[[], object], int], ...] = (
+        ("encode_rate", lambda: codec.encode_rate(values), of_rate),
+        ("encode_temporal, ttfs", lambda: codec.encode_temporal(values, "ttfs"), of_first),
+        ("encode_population", lambda: codec.encode_population(values), of_population),
+        ("decode_spikes, spike_count", lambda: codec.decode_spikes(rate, "spike_count"), of_rate),
+        ("decode_spikes, first spike", lambda: codec.decode_spikes(first, "time_to_first_spike"), of_first),
+        ("decode_spikes, bayesian_mle", lambda: codec.decode_spikes(population, "bayesian_mle"), of_population),
+    )
+    for name, call, count in calls:
+        row(f"TrainCodec.{name}", call, count, CALLS_OF_STREAMS)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -131,6 +132,18 @@ class SpikeTrain:
                 f"two spikes of a neuron are in the same step of {self.dt_ms} ms", remedy="use shorter steps"
             )
         return matrix
+
+    def split(self, size: int) -> tuple[SpikeTrain, ...]:
+        """Return trains of so many neurons each, one after another, the last of what is left."""
+        return tuple(self._part(slice(start, start + size)) for start in range(0, self.spike_times.shape[0], size))
+
+    def _part(self, rows: slice) -> SpikeTrain:
+        # Rows of a train that was checked are right, and checking each again takes longer than encoding them.
+        part = copy(self)
+        for name in ("spike_times", "neuron_ids", "num_spikes", "binary_matrix"):
+            of_all = getattr(self, name)
+            object.__setattr__(part, name, None if of_all is None else of_all[rows])
+        return part
 
     @classmethod
     def from_dense(cls, matrix: Array, dt_ms: float, neuron_ids: Array | None = None) -> SpikeTrain:

@@ -107,13 +107,7 @@ class TrainCodec:
         config = replace(self.config, coding_scheme=scheme, population_size=size)
         encoder = cast(PopulationEncoder, make_encoder(config))
         batch = encoder(data)
-        train = train_of(batch, self.config.dt_ms)
-        dense, ids = train.dense(), train.neuron_ids
-        starts = range(0, int(dense.shape[0]), size)
-        trains = tuple(
-            SpikeTrain.from_dense(dense[start : start + size], config.dt_ms, ids[start : start + size])
-            for start in starts
-        )
+        trains = train_of(batch, config.dt_ms).split(size)
         centers, widths = (constant(batch.aux[name]) for name in ("centers", "widths"))
         return PopulationCode(trains, centers, widths, encoder.input_range, size, batch.batch_size)
 

@@ -226,6 +226,21 @@ def test_a_train_holds_times_in_ms_padded_with_nan(world):
     assert train.dense() is train.binary_matrix
 
 
+@worlds
+def test_a_train_splits_into_trains_of_its_rows(world):
+    dense = np.random.default_rng(0).random((7, 9)) < 0.4
+    train = SpikeTrain.from_dense(world(dense), 0.5)
+    for whole in (train, replace(train, binary_matrix=None)):
+        parts = whole.split(3)
+        assert [len(part.neuron_ids) for part in parts] == [3, 3, 1]
+        assert all((part.duration_ms, part.dt_ms) == (4.5, 0.5) for part in parts)
+        assert np.array_equal(np.concatenate([np.asarray(part.dense()) for part in parts]), dense)
+        # Each is what its fields make.
+        for part in parts:
+            assert np.array_equal(np.asarray(replace(part).num_spikes), np.asarray(part.dense()).sum(1))
+        assert np.concatenate([np.asarray(part.neuron_ids) for part in parts]).tolist() == [*range(7)]
+
+
 def test_times_off_the_grid_go_to_the_nearest_step():
     train = SpikeTrain(np.array([[0.4, 1.6, 2.9]]), np.array([0]), 3.0, 1.0, np.array([3]))
     with pytest.raises(DataError, match="two spikes of a neuron are in the same step"):
