@@ -1,7 +1,7 @@
 """What each coding scheme tells, and what it costs.
 
-``python benchmarks/coding_schemes.py`` prints the tables of docs/codecs.md: 100 samples of 20 values, evenly
-spread over [0, 1], with the options of ``EncoderConfig`` and windows of 100 and 400 ms.
+``python benchmarks/coding_schemes.py`` prints the tables of docs/codecs.md: 100 samples of 20 values, drawn
+uniformly from [0, 1], with the options of ``EncoderConfig`` and windows of 100 and 400 ms.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ class EncoderConfig(Config):
     population_size
         Neurons for each input dimension.
     jitter_ms
-        The standard deviation of noise on spike times.
+        The standard deviation of noise on spike times, which bursts and ranks can't have.
     normalize_input
         Whether each sample's values are stretched to [0, 1]; else they have to be in it.
     seed
@@ -193,18 +193,20 @@ class EncodingConfig(Config):
         What a step lasts.
     max_firing_rate_hz, min_firing_rate_hz, refractory_period_ms
         As ``EncoderConfig`` has them, for ``rate_poisson``, ``rate_deterministic`` and ``population``; None is one
-        spike a step.
+        spike a step. The refractory period is for ``rate_burst`` too.
     eval_threshold
         What ``deterministic_eval`` of ``rate_bernoulli`` compares with: ``even`` is thresholds spread evenly, so
         that counts are right, ``half`` is 0.5 at every step.
     t_min, t_max
         The steps of the largest and smallest value, for ``latency`` and ``ttfs``; None is the last.
     tau
-        The time constant of the exponential mapping, in steps; None is a fifth of the window.
+        The time constant of the exponential mapping, in steps; None is a fifth of ``t_max - t_min``.
     allow_no_spike
-        Whether values of 0 send nothing, for ``latency`` and ``ttfs``.
+        Whether values of 0, and those that the exponential mapping puts beyond ``t_max``, send nothing, for
+        ``latency`` and ``ttfs``.
     jitter
-        The standard deviation of noise on spike times in training, in steps.
+        The standard deviation of noise on spike times, in steps: of ``latency``, ``ttfs`` and ``phase`` in
+        training, and of the Poisson spikes of ``rate_poisson`` and ``population`` wherever they are drawn.
     latency_spikes, latency_interval
         How many spikes ``latency`` sends, and how many steps apart.
     sigma

@@ -55,8 +55,8 @@ class SpikeDecoder(CheckedOptions):
 
     "That it is near" is the posterior probability that the value is within ``tolerance`` of the encoded one, if
     all values of [0, 1] are as likely and they are encoded as the configuration says: of values decoded with a
-    confidence of 0.9, 90 % are near. The others are no probabilities; that of the population vector is the encoder
-    document's, at most 1.
+    confidence of 0.9, 90 % are near, and more of first spikes that jitter has put to an end of the window. The
+    others are no probabilities; that of the population vector is the encoder document's, at most 1.
 
     The membrane is that of a neuron without threshold, ``v[t] = exp(-dt / tau_mem) * v[t - 1] + s[t]``, by what it
     would be with a spike at every step. The most likely value of a rate is that of the count; of a first spike or

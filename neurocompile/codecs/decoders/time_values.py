@@ -18,7 +18,8 @@ def values_of_first_spikes(
 ) -> tuple[Array, Array]:
     """Return ``1 - t / T``, 0 for silence, and the probabilities that it is near, both ``(B, N)``.
 
-    T is the last step's time, at which 0 fires.
+    T is the last step's time, at which 0 fires. The probability is that of jitter far from the ends of the window:
+    of spikes that were kept within it, more are near.
     """
     xp = namespace(spikes)
     last = max(1, spikes.shape[1] - 1)
