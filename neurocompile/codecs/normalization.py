@@ -83,7 +83,7 @@ def normalize(
         if (x.shape[1] if scope == "sample" else x.shape[0] * x.shape[1]) == 1:
             raise DataError(
                 f"a {scope} of one value, of which 'minmax' makes 0 whatever it is",
-                remedy="normalize by the range that values have ('clamp'), or give values in [0, 1] as they are",
+                remedy="give values in [0, 1] without normalizing them, or normalize by their range ('clamp')",
             )
         axis = 1 if scope == "sample" else None
         floor, ceiling = xp.min(x, axis=axis, keepdims=True), xp.max(x, axis=axis, keepdims=True)
