@@ -1,10 +1,12 @@
 """The options of all losses in one place."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
 
+from neurocompile.codecs import presets
 from neurocompile.errors import DataError
 from neurocompile.losses import (
     ISIRegularization,
@@ -146,3 +148,21 @@ def test_a_dict_given_out_or_taken_is_not_shared() -> None:
     targets["a"] = 9
     config.to_dict()["layer_targets"]["a"] = 9
     assert config.layer_targets == {"a": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("preset", "reads_classes"),
+    [
+        (presets.rate_classification_preset, True),
+        (presets.ttfs_classification_preset, True),
+        (presets.population_classification_preset, True),
+        (presets.regression_preset, False),
+    ],
+)
+def test_presets_have_losses(preset: Callable[[], presets.CodecPreset], reads_classes: bool) -> None:
+    composer = LossConfig.from_dict(preset().losses).composer()
+    terms = {term.name: term for term, _ in composer.terms}
+    assert ("probspikes" in terms) == reads_classes
+    assert "rate_reg" in terms
+    if reads_classes:
+        assert terms["probspikes"] == ProbSpikes(0.1)
