@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor
+from torch.nn import functional
 
 from neurocompile.checks import number_issues
 from neurocompile.errors import DataError, Issue
@@ -70,7 +71,7 @@ class RateRegularization(LayerTerm):
         """
         rate = mean_over_time(values, valid)
         target = self.layer_targets.get(name, self.target_rate)
-        loss = (rate - target).square().mean()
+        loss = functional.mse_loss(rate, rate.new_full((), target).expand_as(rate))
         if self.range_weight:
             low, high = (self.min_rate - rate).relu(), (rate - self.max_rate).relu()
             loss = loss + self.range_weight * (low.square() + high.square()).mean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 
 def rounded(membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Count the units of membranes, rounded to the nearest, a half down, and clipped to 0 and the most.
+    """Count the units of membranes, rounded to the nearest, and clipped to 0 and the most.
 
     Backwards rounding counts as if it were not there, and what was clipped has the gradient 0: that is how
     networks of few levels are trained (Esser et al. 2020).
@@ -37,20 +38,20 @@ class _Rounding(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> tuple[Tensor, Tensor]:
-        exact = (membrane + bias).div_(unit)
+        exact = torch.addcmul(bias / unit, membrane, 1 / unit)
         ctx.most = most
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(exact, bias, unit)
-        # A neuron fires above its threshold, and not at it.
-        return (exact - 0.5).ceil_().clamp_(0, most), exact
+        return exact.round().clamp_(0, most), exact
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
         exact, bias, unit = ctx.saved_tensors
         of_counts, of_exact = gradients
-        total = torch.zeros_like(exact) if of_exact is None else of_exact
+        parts = [] if of_exact is None else [of_exact]
         if of_counts is not None:
-            total = total + of_counts.masked_fill((exact - ctx.most / 2).abs() > (ctx.most + 1) / 2, 0)
-        total = total / unit
+            # The derivative of clipping to what rounds to 0 and to the most, in one pass.
+            parts.append(torch.ops.aten.hardtanh_backward(of_counts, exact, -0.5, ctx.most + 0.5))
+        total = reduce(torch.add, parts) / unit
         of_unit = -(total * exact).sum_to_size(unit.shape)
         return total, total.sum_to_size(bias.shape), of_unit, None
