@@ -30,6 +30,10 @@ MOST_WAITING_STEPS = 16
 
 _STEPS = {"digit": 8, "graded": 1, "rate": 32}
 _BALANCES: dict[str, Balance] = {"digit": "channel", "graded": "mse", "rate": "ridge"}
+
+_MANY_DIGITS = 8
+"""With fewer, their resolution costs more than clipping does, and thresholds are a compromise of the two."""
+
 _PERCENTILES = {"digit": 100.0, "graded": 99.9, "rate": 99.9}
 
 
@@ -145,13 +149,15 @@ class Options:
         issues = list(self._stock_issues(code)) if stock else []
         if issues:
             raise DataError.of(issues)
-        balance = self.balance or _BALANCES[code]
+        steps = self.steps or (MOST_WAITING_STEPS if self.wait else _STEPS[code])
+        few = code == "digit" and steps < _MANY_DIGITS
+        balance = self.balance or ("mse" if few else _BALANCES[code])
         takes_signed = code == "rate" and self.reset == "subtract" and not self.wait and not stock
         return replace(
             self,
             code=code,
             signed=(takes_signed and balance in ("mse", "ridge")) if self.signed is None else self.signed,
-            steps=self.steps or (MOST_WAITING_STEPS if self.wait else _STEPS[code]),
+            steps=steps,
             balance=balance,
             percentile=_PERCENTILES[code] if self.percentile is None else self.percentile,
         )

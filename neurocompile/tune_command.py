@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from neurocompile.backend import find
 from neurocompile.console import (
@@ -35,7 +35,7 @@ def tune_command(
     *,
     data: Path | None = None,
     target: str = "numpy",
-    code: CodeName = "rate",
+    code: CodeName | Literal["auto"] = "auto",
     steps: int | None = None,
     reset: Reset = "subtract",
     signed: bool | None = None,
@@ -74,9 +74,10 @@ def tune_command(
     target
         For which the network is compiled.
     code
-        How spikes stand for values: a count of spikes (rate), ternary digits, or one message.
+        How spikes stand for values: ternary digits, one message (graded), or a count of spikes (rate). auto: digit
+        where the target runs it, else rate.
     steps
-        Time steps for an image; 2 for rate if not given.
+        Time steps for an image; 2 for digit and rate if not given.
     reset
         What a neuron of rate does when it fires: subtract the threshold, or start again at zero.
     signed
@@ -85,8 +86,8 @@ def tune_command(
     precision
         Of the weights: Loihi's integers, which are rounded as they are trained, or floats.
     balance
-        How the thresholds to begin with are chosen; ridge for rate, mse for graded and channel for digit if not
-        given. mse is the better beginning for few digits.
+        How the thresholds to begin with are chosen; ridge for rate, mse for graded, and for digit mse below 8
+        steps, else channel, if not given.
     epochs
         How often all training images are seen, at most.
     batch_size
@@ -133,7 +134,7 @@ def tune_command(
         raise DeploymentError("--output and --checkpoint name one file", remedy="give another name")
     options = Options(
         code=code,
-        steps=STEPS if steps is None and code == "rate" else steps,
+        steps=STEPS if steps is None and code != "graded" else steps,
         reset=reset,
         signed=signed,
         precision=precision,

@@ -47,7 +47,7 @@ def tune(
     data
         Training images with labels, and test images, which are measured on before and after.
     options
-        Of the conversion; the rate code in 2 steps where it is None.
+        Of the conversion; 2 digits and int8 weights where it is None.
     tuning
         How to train; ``TuningOptions()`` where it is None.
     checkpoint
@@ -73,7 +73,7 @@ def tune(
         from neurocompile.tuning.objective import Objective
         from neurocompile.tuning.training import Examples, Trainer, device_of
         from neurocompile.twin import Surrogate
-    chosen = Options(code="rate", steps=STEPS) if options is None else options
+    chosen = Options(steps=STEPS, precision="int8") if options is None else options
     how = TuningOptions() if tuning is None else tuning
     objective, device = Objective(how), device_of(how.device)
     trained = model if isinstance(model, Model) else Model.read(model)

@@ -263,8 +263,7 @@ def test_a_module_from_pytorch() -> None:
     y = np.random.default_rng(1).integers(0, 3, 60)
     data = nc.TrainingData(x, y, x, x, y)
     found = nc.tune(nc.Model.of_module(module, x), data, tuning=nc.TuningOptions(epochs=1))
-    assert found.network.options.code == "rate"
-    assert found.network.steps == 2
+    assert (found.network.options.code, found.network.steps, found.network.options.balance) == ("digit", 2, "mse")
 
 
 def test_what_is_refused(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
