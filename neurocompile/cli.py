@@ -47,7 +47,7 @@ from neurocompile.ir.processes import Reset
 from neurocompile.mapping import CHIPS, ChipName, map_graph
 from neurocompile.mapping.energy import estimate
 from neurocompile.network import load
-from neurocompile.options import MOST_BITS, Balance, CodeName, Decoding, Encoding, Options, Precision
+from neurocompile.options import MOST_BITS, Balance, CodeChoice, Decoding, Encoding, Options, Precision
 from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document, terminal
 from neurocompile.report.compiled import Compiled
@@ -133,7 +133,7 @@ def compile_command(
     target: str = "numpy",
     chip: ChipName | None = None,
     data: Path | None = None,
-    code: CodeName | Literal["auto"] = "auto",
+    code: CodeChoice = "auto",
     steps: Steps | None = None,
     tolerance: float | None = None,
     bits: int | None = None,
@@ -199,7 +199,7 @@ def compile_command(
     balance
         How thresholds are chosen: the max of a layer's activations, a percentile of them, a percentile for each
         channel, by least squares for the number of steps (mse), or with weights and biases, layer by layer
-        (ridge). ridge for rate, mse for graded and channel for digit if not given.
+        (ridge). If not given, ridge for rate, mse for graded, and for digit mse below 6 steps, else channel.
     percentile
         Of the activations, above 0 and up to 100, for percentile and channel: 100 for digit and 99.9 else if not
         given.
@@ -321,7 +321,7 @@ def check_command(
     /,
     *,
     target: str = "numpy",
-    code: CodeName | Literal["auto"] = "auto",
+    code: CodeChoice = "auto",
     steps: int | None = None,
     chip: ChipName | None = None,
     images: int = 1000,

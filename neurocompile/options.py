@@ -13,6 +13,7 @@ from neurocompile.ir.codes import Code, DigitCode, GradedCode, RateCode
 from neurocompile.ir.processes import MOST_STEPS, Reset
 
 CodeName = Literal["digit", "graded", "rate"]
+CodeChoice = Literal["auto", "digit", "graded", "rate"]
 """The best first: ``auto`` takes the first that the target runs."""
 
 Balance = Literal["max", "percentile", "channel", "mse", "ridge"]
@@ -31,8 +32,8 @@ MOST_WAITING_STEPS = 16
 _STEPS = {"digit": 8, "graded": 1, "rate": 32}
 _BALANCES: dict[str, Balance] = {"digit": "channel", "graded": "mse", "rate": "ridge"}
 
-_MANY_DIGITS = 8
-"""With fewer, their resolution costs more than clipping does, and thresholds are a compromise of the two."""
+_MANY_DIGITS = 6
+"""With fewer, resolution costs so much that thresholds have to be a compromise of it and of clipping."""
 
 _PERCENTILES = {"digit": 100.0, "graded": 99.9, "rate": 99.9}
 
@@ -87,7 +88,7 @@ class Options:
         With every option that has no such value, or does not go with another.
     """
 
-    code: CodeName | Literal["auto"] = "auto"
+    code: CodeChoice = "auto"
     steps: int | None = None
     bits: int = 8
     reset: Reset = "subtract"
@@ -150,7 +151,7 @@ class Options:
         if issues:
             raise DataError.of(issues)
         steps = self.steps or (MOST_WAITING_STEPS if self.wait else _STEPS[code])
-        few = code == "digit" and steps < _MANY_DIGITS
+        few = code == "digit" and steps < _MANY_DIGITS and self.percentile is None
         balance = self.balance or ("mse" if few else _BALANCES[code])
         takes_signed = code == "rate" and self.reset == "subtract" and not self.wait and not stock
         return replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from neurocompile.backend import find
 from neurocompile.console import (
@@ -20,7 +20,7 @@ from neurocompile.data import TrainingData
 from neurocompile.errors import DataError, DeploymentError
 from neurocompile.frontends.model import Model
 from neurocompile.ir.processes import Reset
-from neurocompile.options import Balance, CodeName, Options, Precision
+from neurocompile.options import Balance, CodeChoice, Options, Precision
 from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document
 from neurocompile.report.progress import ProgressDisplay
@@ -35,7 +35,7 @@ def tune_command(
     *,
     data: Path | None = None,
     target: str = "numpy",
-    code: CodeName | Literal["auto"] = "auto",
+    code: CodeChoice = "auto",
     steps: int | None = None,
     reset: Reset = "subtract",
     signed: bool | None = None,
@@ -86,7 +86,7 @@ def tune_command(
     precision
         Of the weights: Loihi's integers, which are rounded as they are trained, or floats.
     balance
-        How the thresholds to begin with are chosen; ridge for rate, mse for graded, and for digit mse below 8
+        How the thresholds to begin with are chosen; ridge for rate, mse for graded, and for digit mse below 6
         steps, else channel, if not given.
     epochs
         How often all training images are seen, at most.

@@ -146,6 +146,10 @@ def test_chooses_the_best_code_that_goes_and_tells_why(
 
 DEFAULTS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"code": "digit"}, {"steps": 8, "balance": "channel", "percentile": 100.0, "signed": False}),
+    ({"code": "digit", "steps": 6}, {"balance": "channel"}),
+    ({"code": "digit", "steps": 5}, {"balance": "mse"}),
+    # A percentile is of no use to least squares.
+    ({"code": "digit", "steps": 5, "percentile": 99.9}, {"balance": "channel"}),
     ({"code": "graded"}, {"steps": 1, "balance": "mse", "percentile": 99.9, "signed": False}),
     ({"code": "rate"}, {"steps": 32, "balance": "ridge", "percentile": 99.9, "signed": True}),
     ({"code": "rate", "balance": "mse"}, {"signed": True}),
