@@ -49,7 +49,7 @@ def tune_command(
     shift: int = 0,
     losses: Path | None = None,
     held_out: float = 0.05,
-    patience: int = 2,
+    patience: int = 5,
     mixed_precision: Flag = False,
     surrogate: SurrogateChoice = "rectangular",
     seed: int = 0,

@@ -53,8 +53,9 @@ class TuningOptions:
         Whether synapses compute in bfloat16.
     surrogate
         Of the spikes' gradients, as ``neurocompile.twin.Surrogate`` names them. By the rectangle of the width of a
-        threshold the rate of a neuron with a constant current has the gradient 1 from 0 to its largest value, and
-        else 0: that of its staircase, straight through.
+        threshold the rate of a neuron with a constant current has the gradient 0 where it can't change, and in
+        one step or two 1 elsewhere: that of its staircase, straight through. In more steps it is 1 for most
+        currents. Digits are trained as the numbers that they spell, which are rounded straight through.
     seed
         Of the order of the images, and of which are held out.
     device
@@ -74,7 +75,7 @@ class TuningOptions:
     shift: int = 0
     losses: Mapping[str, Any] = field(default_factory=dict)
     held_out: float = 0.05
-    patience: int = 2
+    patience: int = 5
     mixed_precision: bool = False
     surrogate: SurrogateChoice = "rectangular"
     seed: int = 0

@@ -82,3 +82,24 @@ def test_integers_saturate_and_pass_gradients_on() -> None:
     assert membranes.max() == MEMBRANE_MAX
     (gradient,) = torch.autograd.grad(membranes[:, -1].sum(), current)
     assert (gradient != 0).all()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 8])
+def test_the_rectangle_leads_straight_through_the_staircase(steps: int, signed: bool) -> None:
+    """The gradient of the rate with respect to a constant current, of neurons that start at half a threshold."""
+    current = torch.cat(
+        [torch.linspace(-0.6, -0.2, 9), torch.linspace(0.005, 0.995, 400), torch.linspace(1.3, 2, 9)]
+    )
+    current = current.double().requires_grad_()
+    zero, half, one = (torch.tensor(v, dtype=torch.float64) for v in (0, 0.5, 1))
+    neuron = Neuron("subtract", signed, wait=False, integer=False, surrogate=Surrogate("rectangular"))
+    spikes, _ = integrate(current[:, None].expand(-1, steps), zero, one, half, neuron)
+    torch.autograd.backward(spikes.mean(dim=1).sum())
+    assert current.grad is not None
+    assert current.grad[:9].tolist() == current.grad[-9:].tolist() == [0] * 9
+    within = current.grad[9:-9]
+    if steps <= 2:
+        assert (within == 1).all()
+    assert within.median() == 1
+    assert within.min() >= 0.5
