@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurocompile import encode_command
 from neurocompile.codecs.config import EncoderConfig
 from neurocompile.codecs.decoders.spike_decoder import SpikeDecoder
 from neurocompile.codecs.encoders import make_encoder
@@ -16,6 +15,7 @@ from neurocompile.codecs.metrics.benchmark import METHODS, SCHEMES, benchmark_en
 from neurocompile.codecs.metrics.reconstruction import r2
 from neurocompile.codecs.normalization import NormalizationStats
 from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode, train_of
+from neurocompile.commands import encode
 
 X = np.random.default_rng(0).uniform(0, 1, (4, 6))
 TIMES = {"encode_wall_time_ms", "decode_wall_time_ms"}
@@ -299,10 +299,10 @@ def test_everything_is_told_at_once(refused: Callable[..., str]) -> None:
 
 @pytest.mark.usefixtures("values")
 def test_spikes_that_would_be_too_many(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode_command, "_MOST_STEPS", 100_000)
+    monkeypatch.setattr(encode, "_MOST_STEPS", 100_000)
     message = refused("encode", "values.npy", "--scheme", "population_triangular", "-o", "spikes.npz")
     assert "240 neurons in 1000 steps are more than are encoded at once" in message
-    monkeypatch.setattr(encode_command, "_MOST_STEPS", 5_000)
+    monkeypatch.setattr(encode, "_MOST_STEPS", 5_000)
     message = refused("encode", "values.npy", "--scheme", "all", "--population-size", "20", "--report")
     assert message == (
         "error: 6 neurons in 1000 steps are more than are encoded at once\n"

@@ -9,7 +9,7 @@ import pytest
 import small_network
 
 import neurocompile as nc
-from neurocompile import export_command
+from neurocompile.commands import export
 from neurocompile.errors import Issue
 
 
@@ -59,5 +59,5 @@ def test_a_network_that_does_not_fit(refused: Callable[..., str], monkeypatch: p
 
 @pytest.mark.usefixtures("deployed")
 def test_a_target_that_writes_no_bundles(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_command, "find", lambda _: object())
+    monkeypatch.setattr(export, "find", lambda _: object())
     assert "writes no bundles" in refused("export", "small.nc", "--lava-bundle", "bundle")

@@ -10,7 +10,7 @@ from lava_stand_in import executable
 from neurocompile_lava.runtime import PYTHON_VARIABLE, runtime_folder
 
 from neurocompile import cli as module
-from neurocompile import lava_command
+from neurocompile.commands import lava
 
 Cli = Callable[..., Any]
 
@@ -79,7 +79,7 @@ def test_there_is_no_python_to_make_it_with(
 
 
 def test_a_target_without_a_runtime(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lava_command, "find", lambda _: object())
+    monkeypatch.setattr(lava, "find", lambda _: object())
     for command in ("install", "status", "remove"):
         assert "has no Python of its own to manage" in refused("lava", command)
 
