@@ -32,7 +32,7 @@ def test_tunes_reports_and_deploys(cli: Callable[..., Any], labelled: Path) -> N
     assert found["best_epoch"] == losses.index(min(losses))
     assert (found["training_images"], found["held_out_images"], found["threads"]) == (190, 10, 1)
     assert (found["options"]["code"], found["options"]["steps"], found["options"]["precision"]) == (
-        "rate",
+        "digit",
         2,
         "int8",
     )
@@ -58,7 +58,7 @@ def test_the_report(cli: Callable[..., Any], labelled: Path) -> None:
     outcome = cli("tune", "small.onnx", *QUICK, *options)
     assert outcome.status == 0
     words = " ".join(outcome.out.split())
-    assert "rate code, steps: 4, float weights, 190 training images, 10 held out" in words
+    assert "digit code, steps: 4, float weights, 190 training images, 10 held out" in words
     for word in ("converted", "tuned", "ANN 100.00 %", "spikes per neuron", "synaptic operations"):
         assert word in words
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from neurocompile import cli as module
+from neurocompile.commands import compile as module
 
 STEPS = "choose a whole number from 1 to 4096"
 
