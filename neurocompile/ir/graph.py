@@ -153,9 +153,10 @@ def run(graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = N
     Returns
     -------
     dict
-        The kept nodes' values. All others are freed as soon as nothing needs them.
+        The kept nodes' values, in the order in which they were named. All others are freed as soon as nothing needs
+        them.
     """
-    kept = set(graph.outputs if keep is None else keep)
+    kept = dict.fromkeys(graph.outputs if keep is None else keep)
     wanted = needed(graph, feeds, kept)
     waiting = {
         name: sum(r.name in wanted and r.name not in feeds for r in graph.consumers(name)) for name in wanted

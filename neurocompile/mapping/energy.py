@@ -113,7 +113,7 @@ def _operations_by_core(mapping: Mapping, activity: Table[str, Activity]) -> Arr
     """Deal the synaptic operations of each source out to the cores that they happen on."""
     first = {core.layer: i for i, core in reversed(list(enumerate(mapping.cores)))}
     found = np.zeros(len(mapping.cores))
-    for source in {r.link.source for r in mapping.readers}:
+    for source in dict.fromkeys(r.link.source for r in mapping.readers):
         share = np.zeros(len(mapping.cores))
         for readers in (r for r in mapping.readers if r.link.source == source):
             for i, needs in enumerate(readers.needs, first[readers.link.receiver]):

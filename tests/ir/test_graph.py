@@ -80,6 +80,15 @@ def test_run_keeps_what_is_asked_for() -> None:
     assert {name: value.tolist() for name, value in values.items()} == {"relu": [[0.0, 2.0]]}
 
 
+def test_run_keeps_it_in_the_order_asked_for() -> None:
+    """Whoever draws for one node after another draws the same in every process."""
+    names = [f"relu{i}" for i in range(20)]
+    graph = Graph((X, *(Node(name, ReLU(), ("x",)) for name in names)), tuple(names))
+    x = np.ones((1, 2))
+    assert list(run(graph, {"x": x})) == names
+    assert list(run(graph, {"x": x}, keep=reversed(names))) == names[::-1]
+
+
 @given(graph=layer_graphs(most_outputs=3))
 def test_outputs_have_the_inferred_shapes(graph: Graph) -> None:
     x = images(graph)
