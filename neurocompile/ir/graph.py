@@ -153,7 +153,7 @@ def run(graph: Graph, feeds: Mapping[str, Array], keep: Iterable[str] | None = N
     Returns
     -------
     dict
-        The kept nodes' values, in the order in which they were named. All others are freed as soon as nothing needs
+        The kept nodes' values, in the order of their names there. All others are freed as soon as nothing needs
         them.
     """
     kept = dict.fromkeys(graph.outputs if keep is None else keep)
