@@ -16,6 +16,7 @@ from neurocompile.codecs.encoders import PopulationEncoder, make_encoder
 from neurocompile.codecs.metrics.benchmark import METHODS
 from neurocompile.codecs.metrics.reconstruction import r2, rank_consistency
 from neurocompile.codecs.spike_train import PopulationCode, SpikeTrain, TemporalCode
+from neurocompile.codecs.train_codec import TrainCodec
 from neurocompile.errors import DataError
 
 CONFIG = EncoderConfig(time_window_ms=1_000.0, dt_ms=1.0, normalize_input=False, seed=0, max_firing_rate_hz=500.0)
@@ -346,9 +347,17 @@ def test_the_most_likely_value_of_times_is_read_from_them(scheme: CodingScheme) 
 @pytest.mark.parametrize("scheme", ["temporal_ttfs", "temporal_phase", "temporal_rank_order"])
 def test_counts_are_not_read_where_times_tell_values(scheme: CodingScheme, method: DecodingMethod) -> None:
     config = replace(CONFIG, coding_scheme=scheme)
+    code = TrainCodec(config).encode_temporal(np.array([0.1, 0.5, 0.9]), scheme.removeprefix("temporal_"))  # type: ignore[arg-type]
     with pytest.raises(DataError, match=f"'{method}' does not read '{scheme}'") as caught:
-        SpikeDecoder(config).decode(encoded(config), method)
+        SpikeDecoder(config).decode(code, method)
     assert f"use '{METHODS[scheme]}'" in str(caught.value)
+
+
+def test_a_codec_of_times_reads_the_rates_that_it_encodes() -> None:
+    codec = TrainCodec(EncoderConfig("temporal_ttfs", normalize_input=False, seed=0))
+    values = np.array([0.2, 0.5, 0.8])
+    found = codec.decode_spikes(codec.encode_rate(values, 2000.0), "spike_rate").values
+    np.testing.assert_allclose(found, values, atol=0.1)
 
 
 def test_an_order_has_no_most_likely_values() -> None:

@@ -61,7 +61,7 @@ class SpikeDecoder(CheckedOptions):
     The membrane is that of a neuron without threshold, ``v[t] = exp(-dt / tau_mem) * v[t - 1] + s[t]``, by what it
     would be with a spike at every step. The most likely value of a rate is that of the count; of a first spike or
     a phase it is what ``time_to_first_spike`` or ``phase`` gives, with the confidence of that; an order of ranks
-    has none. Methods that count are refused where times tell values. Bursts of ``rate_burst`` are read as
+    has none. Methods that count are refused for a ``TemporalCode``. Bursts of ``rate_burst`` are read as
     ``BurstEncoder`` sends them: by the interval for ``spike_rate`` and ``bayesian_mle``, by the count for the
     others.
 
@@ -183,7 +183,7 @@ class SpikeDecoder(CheckedOptions):
         self, code: SpikeTrain | TemporalCode, spikes: Array, mask: Array, method: DecodingMethod
     ) -> tuple[Array, Array]:
         temporal = code if isinstance(code, TemporalCode) else None
-        method = self._reader(f"temporal_{temporal.scheme}" if temporal else self.config.coding_scheme, method)
+        method = self._reader(temporal, method)
         start = temporal.reference_time_ms if temporal else 0.0
         if method == "population_vector":
             raise DataError(
@@ -203,10 +203,13 @@ class SpikeDecoder(CheckedOptions):
         values = self._rates(spikes, mask, method)
         return values, certainty_of_rates(values, spikes, mask, self.config, self.tolerance)
 
-    def _reader(self, scheme: str, method: DecodingMethod) -> DecodingMethod:
-        """Return how a scheme is read by a method: the most likely of times and phases are those themselves."""
+    def _reader(self, temporal: TemporalCode | None, method: DecodingMethod) -> DecodingMethod:
+        """Return how a code is read by a method: the most likely of times and phases are those themselves."""
+        scheme = f"temporal_{temporal.scheme}" if temporal else self.config.coding_scheme
         reader = _OF_TIMES.get(scheme)
-        if reader is None or method in _OF_TIMES.values():
+        # A train alone does not tell that it was encoded as times, whatever the configuration encodes else.
+        counted = temporal is None and method != "bayesian_mle"
+        if reader is None or counted or method in _OF_TIMES.values():
             return method
         if method == "bayesian_mle" and scheme != "temporal_rank_order":
             return reader
