@@ -168,8 +168,8 @@ class Twin(nn.Module):
 
     @property
     def spells(self) -> bool:
-        """Whether all neurons send digits."""
-        return all(isinstance(each, DigitTwin) for each in self.processes if isinstance(each, NeuronsTwin))
+        """Whether there are neurons, and all send digits."""
+        return {type(each) for each in self.processes if isinstance(each, NeuronsTwin)} == {DigitTwin}
 
     def forward(self, stream: Tensor, *, membranes: bool = False, at_once: bool = False) -> Traces:
         """Run a network.

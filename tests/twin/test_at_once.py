@@ -88,3 +88,6 @@ def test_other_neurons_do_not_run_at_once() -> None:
     assert not twin.spells
     with pytest.raises(GraphError, match="not all neurons send digits"):
         twin(twin.encode(images(layers, 2), 4), at_once=True)
+    b = networks.Builder(14)
+    b.linear(5)
+    assert not Twin(compiled(b.graph(), Options(code="rate", steps=4))).spells
