@@ -1,6 +1,6 @@
 """Train a spiking network from nothing on inputs whose spikes tell values by their times, and run it on Lava.
 
-``python examples/train_from_scratch.py`` needs ``neurocompile[torch]`` and ``neurocompile lava install``.
+``python examples/train_from_scratch.py`` needs PyTorch, and a Python 3.10 or uv to make Lava's environment with.
 """
 
 from pathlib import Path

@@ -138,13 +138,21 @@ class EncoderConfig(Config):
         checks.not_negative(jitter_ms=self.jitter_ms)
         checks.countable(self.dt_ms, time_window_ms=self.time_window_ms, jitter_ms=self.jitter_ms)
         checks.seed(self.seed)
-        checks.rates(
-            self.dt_ms,
-            self.min_firing_rate_hz,
-            self.max_firing_rate_hz,
-            self.refractory_period_ms,
-            self.rate_includes_refractory,
-        )
+        if self.coding_scheme == "rate_poisson" or self.coding_scheme.startswith("population"):
+            checks.rates(
+                self.dt_ms,
+                self.min_firing_rate_hz,
+                self.max_firing_rate_hz,
+                self.refractory_period_ms,
+                self.rate_includes_refractory,
+            )
+        else:
+            # Nobody fires at these rates, and steps may be longer than they allow.
+            checks.positive(dt_ms=self.dt_ms, max_firing_rate_hz=self.max_firing_rate_hz)
+            checks.not_negative(
+                min_firing_rate_hz=self.min_firing_rate_hz, refractory_period_ms=self.refractory_period_ms
+            )
+            checks.countable(self.dt_ms, refractory_period_ms=self.refractory_period_ms)
         if self.time_window_ms > 0 and self.dt_ms > 0:
             checks.require(
                 self.time_window_ms >= self.dt_ms or self.num_steps >= 1,

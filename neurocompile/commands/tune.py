@@ -99,7 +99,7 @@ def tune_command(
     flip
         Mirror half of the training images, left to right.
     shift
-        Move training images by up to so many pixels in both directions.
+        Move training images by up to so many pixels in both directions; a pixel or two.
     losses
         A JSON file with fields of LossConfig that are to be other than docs/tuning.md says.
     held_out
@@ -109,7 +109,7 @@ def tune_command(
     mixed_precision
         Let synapses compute in bfloat16 while they are trained.
     surrogate
-        Whose gradients spikes have.
+        Whose gradients spikes have, where they are trained step by step.
     seed
         Of the order of the images, and of which are held out.
     device

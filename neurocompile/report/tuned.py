@@ -43,3 +43,5 @@ def print_tuned(console: Console, tuned: Tuned) -> None:
     console.print(table)
     if tuned.best.number == 0:
         console.print("no epoch was better on the images held out: the network is as it was converted")
+    else:
+        console.print(f"kept: epoch {tuned.best.number}, with the least loss on the images held out")

@@ -32,7 +32,8 @@ class Objective:
         self._composer = None if alone else config.composer()
         self._distillation = options.distillation
         self.reads_membranes = config.w_membrane > 0
-        self.reads_order = config.w_temporal > 0 or config.w_isi > 0
+        # What numbers do not show that digits spell at once.
+        self.reads_steps = self.reads_membranes or config.w_temporal > 0 or config.w_isi > 0
 
     def __call__(self, traces: Traces, targets: Tensor, teacher: Tensor | None) -> Tensor:
         """Give the loss, a scalar with a gradient.

@@ -90,7 +90,7 @@ class Trainer:
         self._options, self._progress, self._steps = options, progress, steps
         self._training, self._held_out, self._teacher = training, held_out, teacher
         self._twin = twin.float().to(self.device)
-        self._at_once = twin.spells and not self._objective.reads_order
+        self._at_once = twin.spells and not self._objective.reads_steps
         self._optimiser = torch.optim.Adam(self._twin.parameters(), options.learning_rate)
 
     def train(self, path: Path | None, run: str) -> tuple[Epoch, ...]:

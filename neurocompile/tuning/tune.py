@@ -83,6 +83,9 @@ def tune(
     if (how.flip or how.shift) and len(trained.entry.shape) < 2:
         problem = f"what the network takes has the shape {trained.entry.shape}, and can't be mirrored or moved"
         raise DataError(problem, remedy="leave out flip and shift, which are for images (..., H, W)")
+    if how.shift and 2 * how.shift >= min(trained.entry.shape[-2:]):
+        problem = f"shift={how.shift} moves half of what the network sees out of images {trained.entry.shape}"
+        raise DataError(problem, remedy="choose a pixel or two")
     network = compile(trained, data.x_calibration, chosen, progress=progress)
     # Of images that the encoder would clip, other networks would be learned.
     clipped = network.input_issues(data.x_train)

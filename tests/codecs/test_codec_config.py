@@ -314,3 +314,16 @@ def test_every_option_is_documented():
         # The lines of names are those that are indented least.
         named = {name for line in re.findall(r"^    (\w.*)$", listed, re.MULTILINE) for name in line.split(", ")}
         assert {field.name for field in fields(config)} == named, config.__name__
+
+
+@pytest.mark.parametrize("scheme", ["temporal_ttfs", "temporal_phase", "temporal_rank_order", "rate_burst"])
+def test_steps_may_be_long_where_no_rate_is_read(scheme):
+    assert make_encoder(EncoderConfig(scheme, dt_ms=2.0))(np.linspace(0, 1, 4)).spikes.any()
+    with pytest.raises(DataError, match="max_firing_rate_hz=0"):
+        EncoderConfig(scheme, max_firing_rate_hz=0)
+
+
+@pytest.mark.parametrize("scheme", ["rate_poisson", "population_gaussian", "population_triangular"])
+def test_steps_are_short_enough_for_rates(scheme):
+    with pytest.raises(DataError, match=r"max_firing_rate_hz=1000\.0 can't be had with steps of 2\.0 ms"):
+        EncoderConfig(scheme, dt_ms=2.0)

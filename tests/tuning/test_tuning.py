@@ -168,7 +168,10 @@ def test_from_the_original_networks_answers_alone(problem: Problem) -> None:
         tuned(problem, losses=none, distillation=0)
 
 
-@pytest.mark.parametrize(("losses", "at_once"), [({}, [False, True, False]), ({"w_isi": 0.1}, [False] * 3)])
+@pytest.mark.parametrize(
+    ("losses", "at_once"),
+    [({}, [False, True, False]), ({"w_isi": 0.1}, [False] * 3), ({"w_membrane": 0.1}, [False] * 3)],
+)
 def test_digits_are_trained_at_once_unless_their_order_counts(
     problem: Problem, losses: dict[str, float], at_once: list[bool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +216,11 @@ def test_the_teacher_sees_what_is_learned_from(images: Problem, monkeypatch: pyt
 def test_what_has_no_height_and_width_is_not_augmented(problem: Problem) -> None:
     with pytest.raises(DataError, match=r"has the shape \(6,\), and can't be mirrored or moved"):
         tuned(problem, flip=True)
+
+
+def test_a_shift_leaves_half_of_an_image(images: Problem) -> None:
+    with pytest.raises(DataError, match=r"shift=2 moves half of what the network sees out of images \(1, 3, 4\)"):
+        nc.tune(*images, OPTIONS, replace(TUNING, shift=2))
 
 
 def test_training_images_on_another_scale_are_refused(problem: Problem) -> None:
