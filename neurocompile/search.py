@@ -108,7 +108,8 @@ def fewest_steps(
         If the code has no steps to choose, there are too few images, or the labels do not fit.
     """
     target = find(options.target)
-    options = options.resolved(target.codes, stock=target.stock)
+    # What else is left open, thresholds for one, is chosen for each number of steps.
+    options = replace(options, code=options.resolved(target.codes, stock=target.stock).code)
     issues = [] if labels is None else label_issues(labels, len(calibration), model.classes)
     if issues:
         raise DataError.of(issues)

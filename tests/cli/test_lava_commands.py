@@ -9,7 +9,7 @@ import pytest
 from lava_stand_in import executable
 from neurocompile_lava.runtime import PYTHON_VARIABLE, runtime_folder
 
-from neurocompile import cli as module
+from neurocompile.commands import compile as module
 from neurocompile.commands import lava
 
 Cli = Callable[..., Any]
