@@ -183,7 +183,7 @@ class Twin(nn.Module):
         at_once
             Whether to pass on the whole numbers that digits spell, in one step, instead of T digits: nearly the
             same network in a T-th of the time, without what digits get wrong that were decided on too early.
-            Spikes are then messages ``(B, 1, *shape)``.
+            Spikes are then messages ``(B, 1, *shape)``, and no membranes are recorded.
 
         Raises
         ------
@@ -213,7 +213,8 @@ class Twin(nn.Module):
         for name, process in self._named():
             inputs = [values[i] for i in self.graph[name].inputs]
             if at_once and isinstance(process, DigitTwin):
-                spikes[name], recorded[name] = process.at_once(*inputs, digits=digits, membranes=membranes)
+                (current,) = inputs
+                spikes[name] = process.at_once(current, digits)
                 values[name], largest[name] = spikes[name], 2**digits
             elif isinstance(process, NeuronsTwin):
                 spikes[name], recorded[name] = process(*inputs, membranes=membranes)

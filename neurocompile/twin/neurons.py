@@ -121,8 +121,8 @@ class DigitTwin(NeuronsTwin):
             v = v - 2 * s * half
         return torch.stack(spikes, dim=1), torch.stack(membranes, dim=1)
 
-    def at_once(self, current: Tensor, *, digits: int, membranes: bool = False) -> tuple[Tensor, Tensor | None]:
-        """Give the whole numbers that so many digits spell, and if asked the membranes that they round.
+    def at_once(self, current: Tensor, digits: int) -> Tensor:
+        """Give the whole numbers that so many digits D spell, from 0 to ``2 ** D - 1``, ``(B, 1, *shape)``.
 
         Parameters
         ----------
@@ -130,21 +130,13 @@ class DigitTwin(NeuronsTwin):
             What the numbers of the layer before lead to, ``(B, 1, *shape)``.
         digits
             D.
-        membranes
-            Whether they are asked for.
-
-        Returns
-        -------
-        Tensor, Tensor or None
-            Numbers from 0 to ``2 ** D - 1``, and membranes in thresholds, both ``(B, 1, *shape)``.
         """
         kept = current.to(self.bias.latent.dtype)
         with full_precision(kept.device):
             # In units of currents, of which there are more than of biases and thresholds.
             unit = 2.0**-CURRENT_SHIFT if self._integer else 1.0
             bias, threshold = self.bias() * (unit * 2.0**digits), self.v_threshold() * unit
-            spelled, exact = rounded(kept, bias, threshold, 2**digits - 1)
-            return spelled, exact * 2.0**-digits if membranes else None
+            return rounded(kept, bias, threshold, 2**digits - 1)
 
     def _most_threshold(self, op: Neurons) -> int:
         assert isinstance(op, DigitNeurons)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-def rounded(membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> tuple[Tensor, Tensor]:
+def rounded(membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> Tensor:
     """Count the units of membranes, rounded to the nearest, and clipped to 0 and the most.
 
     Backwards rounding counts as if it were not there, and what was clipped has the gradient 0: that is how
@@ -23,35 +22,25 @@ def rounded(membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> tuple[Te
         Broadcast to it; the bias is added before.
     most
         The largest count.
-
-    Returns
-    -------
-    Tensor, Tensor
-        The counts, and what they are rounded from.
     """
-    counts, exact = _Rounding.apply(membrane, bias, unit, most)  # type: ignore[no-untyped-call]
-    return counts, exact
+    counts: Tensor = _Rounding.apply(membrane, bias, unit, most)  # type: ignore[no-untyped-call]
+    return counts
 
 
 class _Rounding(torch.autograd.Function):
     """Saves what is rounded, from which backwards all else follows."""
 
     @staticmethod
-    def forward(ctx: Any, membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, membrane: Tensor, bias: Tensor, unit: Tensor, most: int) -> Tensor:
         exact = torch.addcmul(bias / unit, membrane, 1 / unit)
         ctx.most = most
-        ctx.set_materialize_grads(False)
         ctx.save_for_backward(exact, bias, unit)
-        return exact.round().clamp_(0, most), exact
+        return exact.round().clamp_(0, most)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         exact, bias, unit = ctx.saved_tensors
-        of_counts, of_exact = gradients
-        parts = [] if of_exact is None else [of_exact]
-        if of_counts is not None:
-            # The derivative of clipping to what rounds to 0 and to the most, in one pass.
-            parts.append(torch.ops.aten.hardtanh_backward(of_counts, exact, -0.5, ctx.most + 0.5))
-        total = reduce(torch.add, parts) / unit
+        # The derivative of clipping to what rounds to 0 and to the most, in one pass.
+        total = torch.ops.aten.hardtanh_backward(gradients[0], exact, -0.5, ctx.most + 0.5) / unit
         of_unit = -(total * exact).sum_to_size(unit.shape)
         return total, total.sum_to_size(bias.shape), of_unit, None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,8 +16,10 @@ from neurocompile.errors import BackendError, DataError, DeploymentError, Issue
 from neurocompile.frontends.onnx_reference import OnnxReference
 from neurocompile.ir import Array
 from neurocompile.tuning import checkpoint, objective, tune
+from neurocompile.tuning.options import SurrogateChoice
 from neurocompile.tuning.result import best_of
 from neurocompile.twin import Traces, Twin
+from neurocompile.twin.surrogates import SurrogateName
 
 TUNING = nc.TuningOptions(epochs=3, batch_size=32, learning_rate=0.01, held_out=0.1)
 
@@ -310,3 +312,8 @@ def test_what_is_refused(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(tune, "find", lambda name: Target() if name == "numpy" else real(name))
     with pytest.raises(BackendError, match="it does not take what was trained"):
         tuned(problem, epochs=1)
+
+
+def test_every_surrogate_can_be_chosen() -> None:
+    """The options name them anew, since they are read without PyTorch."""
+    assert set(get_args(SurrogateChoice)) == set(get_args(SurrogateName))

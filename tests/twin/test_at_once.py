@@ -38,23 +38,21 @@ def test_numbers_are_those_that_digits_spell(digits: int, integer: bool) -> None
     currents = torch.arange(-500, 3000).double() if integer else torch.linspace(-0.5, 3, 3000).double()
     stream = first_of(digits, currents)
     spikes, _ = layer(stream)
-    found, membranes = layer.at_once(numbers(stream), digits=digits, membranes=True)
+    found = layer.at_once(numbers(stream), digits)
     assert torch.equal(found, numbers(spikes))
     assert set(found.unique().tolist()) == set(range(2**digits))
-    assert membranes is not None
-    assert torch.equal(found, (membranes * 2**digits).round().clamp(0, 2**digits - 1))
 
 
 def test_gradients_are_those_of_a_clipped_line() -> None:
     layer = neurons(False, 2.0, 0.0)
     current = torch.tensor([-0.9, 0.5, 1.1, 3.9, 4.5]).double().reshape(-1, 1, 1).requires_grad_()
-    found, _ = layer.at_once(current, digits=2)
+    found = layer.at_once(current, 2)
     torch.autograd.backward(found.sum())
     assert found.flatten().tolist() == [0, 0, 1, 2, 2]
     assert current.grad is not None
     assert current.grad.flatten().tolist() == [0.5, 0.5, 0.5, 0.5, 0.5]
     beyond = torch.tensor([-3.0, 9.0]).double().reshape(-1, 1, 1).requires_grad_()
-    torch.autograd.backward(layer.at_once(beyond, digits=2)[0].sum())
+    torch.autograd.backward(layer.at_once(beyond, 2).sum())
     assert beyond.grad is not None
     assert beyond.grad.flatten().tolist() == [0, 0]
 
@@ -68,8 +66,8 @@ def test_a_network_at_once_does_nearly_what_its_digits_do(network: Network, prec
     twin = Twin(compiled(layers, Options(code="digit", steps=steps, precision=precision)))  # type: ignore[arg-type]
     stream = twin.encode(images(layers, 20), steps)
     with torch.no_grad():
-        digits, whole = twin(stream, membranes=True), twin(stream, membranes=True, at_once=True)
-    assert whole.spikes.keys() == digits.spikes.keys() == whole.membranes.keys()
+        digits, whole = twin(stream), twin(stream, at_once=True)
+    assert whole.spikes.keys() == digits.spikes.keys()
     for name, found in whole.spikes.items():
         spelled = numbers(digits.spikes[name])
         assert found.shape == spelled.shape
