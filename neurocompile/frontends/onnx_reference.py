@@ -14,6 +14,7 @@ import onnxruntime
 
 from neurocompile.errors import ModelError
 from neurocompile.ir import Array
+from neurocompile.parallel import cores
 
 _BATCH = 250
 """Images at a time where the file leaves the batch open: larger ones need memory and are no faster."""
@@ -92,6 +93,9 @@ class OnnxReference:
 def _session(model: str | bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = cores()
+    # Threads that wait by spinning take cores from what runs next, such as training between two batches.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
