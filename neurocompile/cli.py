@@ -74,8 +74,8 @@ def main(tokens: Sequence[str] | None = None) -> None:
         # Whatever read the report has had enough: there is nobody left to tell.
         discard_output()
         status = BROKEN_PIPE
-    except KeyboardInterrupt:
-        _tell("interrupted", debug)
+    except KeyboardInterrupt as interrupt:
+        _tell(": ".join(["interrupted", *map(str, interrupt.args)]), debug)
         status = INTERRUPTED
     except MemoryError as error:
         problem = f"error: there is too little memory ({str(error) or 'none left'})"

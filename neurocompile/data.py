@@ -196,7 +196,9 @@ def _load(path: Path) -> Array | dict[str, Array]:
     except OSError as error:
         raise DataError(f"can't read {path}: {error.strerror or error}", remedy="check the path") from error
     except Exception as error:  # zipfile, its decompressors and NumPy's header parser raise many kinds
-        raise _invalid(path, str(error)) from error
+        # What NumPy takes for a pickle it advises to load as one.
+        why = "it is another kind of file, or holds Python objects" if "pickle" in str(error) else str(error)
+        raise _invalid(path, why) from error
     others = [key for key in arrays if not isinstance(arrays[key], np.ndarray)] if isinstance(arrays, dict) else []
     if others:
         raise _invalid(path, f"{', '.join(others)} holds something else")

@@ -25,7 +25,7 @@ from neurocompile.parallel import threads as use_threads
 from neurocompile.report import document
 from neurocompile.report.progress import ProgressDisplay
 from neurocompile.report.tuned import print_tuned
-from neurocompile.tuning.options import SurrogateChoice, TuningOptions
+from neurocompile.tuning.options import LOSSES_OF_STEPS, SurrogateChoice, TuningOptions
 from neurocompile.tuning.tune import STEPS, tune
 
 
@@ -51,7 +51,7 @@ def tune_command(
     held_out: float = 0.05,
     patience: int = 5,
     mixed_precision: Flag = False,
-    surrogate: SurrogateChoice = "rectangular",
+    surrogate: SurrogateChoice | None = None,
     seed: int = 0,
     device: str | None = None,
     checkpoint: Path | None = None,
@@ -109,7 +109,7 @@ def tune_command(
     mixed_precision
         Let synapses compute in bfloat16 while they are trained.
     surrogate
-        Whose gradients spikes have, where they are trained step by step.
+        Whose gradients spikes have, where they are trained step by step; rectangular if not given.
     seed
         Of the order of the images, and of which are held out.
     device
@@ -142,7 +142,12 @@ def tune_command(
         target=target,
     )
     backend = find(target)
-    options.resolved(backend.codes, stock=backend.stock)
+    resolved = options.resolved(backend.codes, stock=backend.stock)
+    fields = {} if losses is None else _fields(losses)
+    stepwise = resolved.code == "rate" or (resolved.code == "digit" and any(map(fields.get, LOSSES_OF_STEPS)))
+    if surrogate is not None and not stepwise:
+        remedy = "leave it out, or choose --code rate"
+        raise DataError("--surrogate does nothing here: no spikes are trained step by step", remedy=remedy)
     tuning = TuningOptions(
         epochs=epochs,
         batch_size=batch_size,
@@ -150,18 +155,22 @@ def tune_command(
         distillation=distillation,
         flip=flip,
         shift=shift,
-        losses={} if losses is None else _fields(losses),
+        losses=fields,
         held_out=held_out,
         patience=patience,
         mixed_precision=mixed_precision,
-        surrogate=surrogate,
+        surrogate=surrogate or "rectangular",
         seed=seed,
         device=device,
     )
     with use_threads(threads), ProgressDisplay(CommandConsole(stderr=True)) as progress:
-        tuned = tune(
-            Model.read(model), TrainingData.read(found), options, tuning, checkpoint=checkpoint, progress=progress
-        )
+        trained, examples = Model.read(model), TrainingData.read(found)
+        try:
+            tuned = tune(trained, examples, options, tuning, checkpoint=checkpoint, progress=progress)
+        except KeyboardInterrupt:
+            if checkpoint is None or not checkpoint.exists():
+                raise
+            raise KeyboardInterrupt(f"the same command goes on from {checkpoint}") from None
         if output is not None:
             tuned.network.save(output)
     with standard_output() as console:

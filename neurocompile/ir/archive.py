@@ -83,8 +83,15 @@ def _write_zip(path: Path, entries: Mapping[str, bytes]) -> None:
         ) from error
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
+def read(path: Path, kind: str = "deployment") -> tuple[dict[str, Any], dict[str, Array]]:
     """Read an archive and check its digests.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What errors call it.
 
     Raises
     ------
@@ -104,7 +111,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
         ) from error
     except Exception as error:  # zipfile, its decompressors, json and NumPy's header parser raise many kinds
         raise DeploymentError(
-            f"{path} is no deployment, or it was truncated or edited ({type(error).__name__}: {error})",
+            f"{path} is no {kind}, or it was truncated or edited ({type(error).__name__}: {error})",
             remedy="compile it again with -o",
         ) from error
 

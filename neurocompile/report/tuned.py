@@ -8,6 +8,9 @@ from rich.table import Table
 
 from neurocompile.tuning.result import Tuned
 
+_MOST_STEPS = 8
+"""So many accuracies are told; --json has all."""
+
 
 def print_tuned(console: Console, tuned: Tuned) -> None:
     """Print what ``neurocompile tune MODEL`` found."""
@@ -41,6 +44,9 @@ def print_tuned(console: Console, tuned: Tuned) -> None:
         accuracy, operations = f"{100 * found.accuracy:.2f} %", f"{found.synaptic_operations:,.0f}"
         table.add_row(name, accuracy, f"{found.spikes_per_neuron:.3f}", operations)
     console.print(table)
+    if 1 < after.steps <= _MOST_STEPS:
+        by_step = ", ".join(f"{100 * share:.2f}" for share in after.accuracy_by_step)
+        console.print(f"tuned, decided after 1 to {after.steps} steps: {by_step} %", highlight=False)
     if tuned.best.number == 0:
         console.print("no epoch was better on the images held out: the network is as it was converted")
     else:

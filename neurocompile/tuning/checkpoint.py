@@ -91,11 +91,11 @@ def load(path: Path, run: str) -> State:
         If it can't be read, was edited, or is of another run.
     """
     try:
-        document, arrays = archive.read(path)
+        document, arrays = archive.read(path, "checkpoint")
         if (document.get("format"), document.get("schema")) != (_FORMAT, _SCHEMA):
-            raise DeploymentError("it is none, or of another version")
+            raise DeploymentError(f"{path} is none, or of another version")
     except DeploymentError as error:
-        problem = f"can't go on from the checkpoint {path}: {error.issues[0].problem}"
+        problem = f"can't go on from the checkpoint: {error.issues[0].problem}"
         raise DeploymentError(problem, remedy="delete it, or give another --checkpoint") from error
     if document["run"] != run:
         raise DeploymentError(

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from neurocompile.losses import LossConfig
 from neurocompile.losses.precision import full_precision
-from neurocompile.tuning.options import LOSSES, TuningOptions
+from neurocompile.tuning.options import LOSSES, LOSSES_OF_STEPS, TuningOptions
 from neurocompile.twin import Traces
 
 
@@ -32,8 +32,7 @@ class Objective:
         self._composer = None if alone else config.composer()
         self._distillation = options.distillation
         self.reads_membranes = config.w_membrane > 0
-        # What numbers do not show that digits spell at once.
-        self.reads_steps = self.reads_membranes or config.w_temporal > 0 or config.w_isi > 0
+        self.reads_steps = any(getattr(config, name) > 0 for name in LOSSES_OF_STEPS)
 
     def __call__(self, traces: Traces, targets: Tensor, teacher: Tensor | None) -> Tensor:
         """Give the loss, a scalar with a gradient.

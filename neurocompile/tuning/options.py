@@ -20,6 +20,8 @@ LOSSES: Mapping[str, Any] = {
 }
 """Fields of ``LossConfig``: besides the classes, squares of rates, so that spikes become few."""
 
+LOSSES_OF_STEPS = ("w_temporal", "w_isi", "w_membrane")
+"""Weights of what the whole numbers do not show that digits spell at once."""
 
 SurrogateChoice = Literal["rectangular", "triangle", "arctan", "fast_sigmoid", "sigmoid"]
 """The names of ``twin.Surrogate``, which can't be imported without PyTorch."""

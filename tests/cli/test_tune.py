@@ -12,6 +12,7 @@ import pytest
 from tuning_problem import arrays
 
 import neurocompile as nc
+from neurocompile.tuning import checkpoint
 
 QUICK = ("--epochs", "1", "--batch-size", "64", "--threads", "1")
 
@@ -104,6 +105,25 @@ def test_what_is_refused(refused: Callable[..., str], folder: Path) -> None:
     assert "--checkpoint small.npz would replace a file" in message
     assert "shift=-1 is no whole number from 0" in refused("tune", "small.onnx", "--shift", "-1")
     assert "leave out flip and shift" in refused("tune", "small.onnx", "--flip")
+    (folder / "losses.json").write_text('{"w_membrane": 0}')
+    message = refused("tune", "small.onnx", "--surrogate", "arctan", "--losses", "losses.json")
+    assert "--surrogate does nothing here" in message
+
+
+def test_ctrl_c_tells_how_to_go_on(
+    cli: Callable[..., Any], labelled: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del labelled
+    real = checkpoint.save
+
+    def stop(*given: Any) -> None:
+        real(*given)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint, "save", stop)
+    outcome = cli("tune", "small.onnx", *QUICK, "--checkpoint", "checkpoint")
+    assert outcome.status == 130
+    assert outcome.err.splitlines()[-1] == "interrupted: the same command goes on from checkpoint"
 
 
 def test_without_pytorch_it_tells_how_to_install_it(labelled: Path) -> None:

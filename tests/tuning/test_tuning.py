@@ -115,7 +115,7 @@ def test_a_checkpoint_of_another_run_is_refused(problem: Problem, tmp_path: Path
     with pytest.raises(DeploymentError, match="can't go on from the checkpoint"):
         tuned(problem, path, epochs=1)
     nc.compile(model, data.x_calibration, OPTIONS).save(path)
-    with pytest.raises(DeploymentError, match="it is none, or of another version"):
+    with pytest.raises(DeploymentError, match="checkpoint is none, or of another version"):
         tuned(problem, path, epochs=1)
 
 
