@@ -44,7 +44,7 @@ def tune_command(
     epochs: int = 3,
     batch_size: int = 128,
     learning_rate: float = 1e-3,
-    distillation: float = 0.8,
+    distillation: float = 1.0,
     flip: Flag = False,
     shift: int = 0,
     losses: Path | None = None,

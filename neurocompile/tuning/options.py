@@ -10,8 +10,8 @@ from neurocompile.checks import choice_issues, number_issues, whole_issues
 from neurocompile.errors import DataError, Issue
 
 LOSSES: Mapping[str, Any] = {
-    "w_probspikes": 0.2,
-    "w_rate": 0.1,
+    "w_probspikes": 1.0,
+    "w_rate": 0.03,
     "w_temporal": 0.0,
     "w_isi": 0.0,
     "w_membrane": 0.0,
@@ -72,7 +72,7 @@ class TuningOptions:
     epochs: int = 3
     batch_size: int = 128
     learning_rate: float = 1e-3
-    distillation: float = 0.8
+    distillation: float = 1.0
     flip: bool = False
     shift: int = 0
     losses: Mapping[str, Any] = field(default_factory=dict)

@@ -37,7 +37,7 @@ def test_tunes_reports_and_deploys(cli: Callable[..., Any], labelled: Path) -> N
         2,
         "int8",
     )
-    assert found["tuning"]["losses"]["w_rate"] == 0.1
+    assert found["tuning"]["losses"]["w_rate"] == 0.03
     for when in ("before", "after"):
         assert 0 < found[when]["accuracy"] <= 1
         assert len(found[when]["accuracy_by_step"]) == 2
