@@ -66,7 +66,8 @@ class Run:
     def look(self, parent: int) -> list[psutil.Process]:
         """Note all that must be gone afterwards, and give the processes of Lava's network."""
         self.seen.update(path.name for path in self.files)
-        (worker,) = [p for p in psutil.Process(parent).children() if str(self.folder) in " ".join(p.cmdline())]
+        # A session of its own tells a worker from other processes even where it has ended by now.
+        (worker,) = [p for p in psutil.Process(parent).children() if os.getsid(p.pid) == p.pid]
         self.sessions.add(worker.pid)
         return worker.children()
 
