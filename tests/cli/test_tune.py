@@ -60,6 +60,7 @@ def test_the_report(cli: Callable[..., Any], labelled: Path) -> None:
     assert outcome.status == 0
     words = " ".join(outcome.out.split())
     assert "digit code, steps: 4, float weights, 190 training images, 10 held out" in words
+    assert "tuned, decided after 1 to 4 steps: " in words
     for word in ("converted", "tuned", "ANN 100.00 %", "spikes per neuron", "synaptic operations"):
         assert word in words
 
